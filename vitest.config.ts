@@ -1,0 +1,27 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^#transport$/, replacement: path('src/transport/node-http.ts') },
+      { find: /^tailrace$/, replacement: path('src/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'test/**/fixtures/**'],
+    pool: 'forks',
+    testTimeout: 10_000,
+    hookTimeout: 20_000,
+    teardownTimeout: 10_000,
+    dangerouslyIgnoreUnhandledErrors: false,
+    passWithNoTests: false,
+    restoreMocks: true,
+    unstubEnvs: true,
+    unstubGlobals: true,
+    reporters: ['default', './test/helpers/count-reporter.ts'],
+  },
+})
