@@ -1,0 +1,137 @@
+/** One attempt at a batch: request headers, compression, transport, outcome. */
+import { context } from '@opentelemetry/api'
+import { createTransport } from '#transport'
+import { warnOnce } from '../environment.ts'
+import { classify, withoutSecrets } from '../transport/classify.ts'
+import { createTransport as createFetchTransport } from '../transport/fetch.ts'
+import { type Compressor, createCompressor } from '../transport/gzip.ts'
+import {
+  failure,
+  type Transport,
+  type TransportOptions,
+  type TransportResponse,
+  type TransportResult,
+} from '../transport/transport.ts'
+import {
+  type Attempt,
+  type EncodedBatch,
+  ExportError,
+  type Outcome,
+  type PipelineExporter,
+  type SpanEncoder,
+} from '../types.ts'
+import { VERSION } from '../version.ts'
+import { addHeaders, type OTLPConfiguration } from './options.ts'
+import { readPartialSuccess } from './response.ts'
+
+const CONTENT_TYPES = { protobuf: 'application/x-protobuf', json: 'application/json' }
+
+/** The side of the OTLP exporter that the pipeline talks to. */
+export class OTLPSender implements PipelineExporter {
+  readonly maxRequestBytes: number
+  readonly timeoutMillis: number | undefined
+  readonly attemptTimeoutMillis: number | undefined
+  readonly createEncoder: () => SpanEncoder
+  readonly #configuration: OTLPConfiguration
+  readonly #transport: Transport
+  readonly #compress: Compressor | undefined
+  #isShutDown = false
+
+  /** Opens nothing; never throws. */
+  constructor(
+    configuration: OTLPConfiguration,
+    transportOptions: TransportOptions,
+    createEncoder: () => SpanEncoder,
+  ) {
+    this.#configuration = configuration
+    this.maxRequestBytes = configuration.maxRequestBytes
+    this.timeoutMillis = configuration.timeoutMillis
+    this.attemptTimeoutMillis = configuration.attemptTimeoutMillis
+    this.createEncoder = createEncoder
+    this.#transport = (transportOptions.fetch ? createFetchTransport : createTransport)(transportOptions)
+    if (configuration.compression === 'gzip') this.#compress = createCompressor(this.#transport.compress)
+  }
+
+  /**
+   * Makes one request and says what became of it; settles at once when the signal is aborted. Never throws, never
+   * rejects. Where nothing has to be awaited first, the request has started when it returns.
+   */
+  async send(batch: EncodedBatch, { signal }: Attempt): Promise<Outcome> {
+    if (this.#isShutDown) {
+      return { kind: 'final', error: new ExportError('exporter_shutdown', 'the exporter has been shut down') }
+    }
+    if (!batch.spanCount) return { kind: 'delivered', rejected: 0 }
+    const { length } = batch.body
+    if (length > this.maxRequestBytes) {
+      const message = `a request of ${length} bytes exceeds maxRequestBytes (${this.maxRequestBytes})`
+      return { kind: 'too_large', error: new ExportError('too_large', message) }
+    }
+    const aborted = (): Outcome => this.#classify(failure('aborted', signal.reason), batch)
+    if (signal.aborted) return aborted()
+    return new Promise((resolve) => {
+      const onAbort = (): void => resolve(aborted())
+      signal.addEventListener('abort', onAbort)
+      this.#attempt(batch, signal)
+        .catch((error) => this.#classify(failure('network', error), batch))
+        .then((outcome) => {
+          signal.removeEventListener('abort', onAbort)
+          resolve(outcome)
+        })
+    })
+  }
+
+  /** Makes every later `send` fail at once, and closes idle connections. Never rejects. */
+  async shutdown(): Promise<void> {
+    this.#isShutDown = true
+    this.#transport.close()
+  }
+
+  async #attempt(batch: EncodedBatch, signal: AbortSignal): Promise<Outcome> {
+    const { url, encoding, headersFunction, userAgent, secrets: knownSecrets } = this.#configuration
+    // The caller's context keeps instrumentations quiet, and a synchronous context manager loses it at an `await`.
+    const callersContext = context.active()
+    const ownAgent = `tailrace/${VERSION} OTel-OTLP-Exporter-JavaScript/${VERSION}`
+    const headers: Record<string, string> = Object.create(null)
+    // A browser sends its own; one of ours would have to be allowed by the backend's CORS answer.
+    if (!('document' in globalThis)) headers['user-agent'] = userAgent ? `${userAgent} ${ownAgent}` : ownAgent
+    Object.assign(headers, this.#configuration.headers)
+    let secrets = knownSecrets
+    if (headersFunction) {
+      try {
+        const fresh = new Set(knownSecrets)
+        addHeaders(await headersFunction(), headers, fresh)
+        secrets = fresh
+      } catch (error) {
+        const cause = withoutSecrets(error, secrets)
+        const message = `no headers for ${this.#configuration.target}: ${cause?.message}`
+        return { kind: 'retryable', error: new ExportError('headers_failed', message, { cause }) }
+      }
+    }
+    for (const name of ['content-encoding', 'content-length', 'transfer-encoding']) delete headers[name]
+    headers['content-type'] = CONTENT_TYPES[encoding]
+
+    const compressed = this.#compress && (await this.#compress(batch))
+    if (compressed) headers['content-encoding'] = 'gzip'
+    // Whoever aborted has had an answer by now: nothing must leave any more.
+    if (signal.aborted) return this.#classify(failure('aborted', signal.reason), batch)
+    const body = compressed ?? batch.body
+    const result = await context.with(callersContext, () =>
+      this.#transport.post({ url, headers, body, signal }),
+    )
+    return this.#classify(result, batch, secrets)
+  }
+
+  #classify(result: TransportResult, batch: EncodedBatch, secrets = this.#configuration.secrets): Outcome {
+    return classify(result, this.#configuration.target, secrets, (response) => this.#accept(response, batch))
+  }
+
+  #accept(response: TransportResponse, { spanCount }: EncodedBatch): Outcome {
+    const { encoding, target } = this.#configuration
+    const contentType = response.header('content-type') ?? CONTENT_TYPES[encoding]
+    const partial = readPartialSuccess(response.body, contentType, spanCount)
+    if (partial.message && !partial.rejected) {
+      warnOnce(`${target} accepted all spans with a warning: ${partial.message}`)
+    }
+    return { kind: 'delivered', ...partial }
+  }
+}

@@ -1,0 +1,139 @@
+/** How deep values may nest. What is deeper, or contains itself, makes its span impossible to encode. */
+const DEPTH_MAX = 64
+
+const TWO_TO_THE_32 = 2 ** 32
+const TWO_TO_THE_63 = 2 ** 63
+
+/** The error of a value that nests too deep. */
+export function assertDepth(depth: number): void {
+  if (depth > DEPTH_MAX) throw new Error(`Attribute value nested deeper than ${DEPTH_MAX} levels, or within itself`)
+}
+
+/** Whether OTLP has the number as an integer: -0 would lose its sign, 2^63 does not fit. */
+export function isInt64(value: number): boolean {
+  return (
+    Number.isInteger(value) &&
+    value >= -TWO_TO_THE_63 &&
+    value < TWO_TO_THE_63 &&
+    (value !== 0 || !Object.is(value, -0))
+  )
+}
+
+/**
+ * Turns a value for which OTLP has no type into one that it has: maps to plain objects, sets and typed arrays to
+ * arrays, dates to ISO 8601, big integers beyond int64 to strings. Whatever has no meaning outside the process
+ * (symbols, functions) becomes the empty value, as null and undefined do.
+ */
+export function plainValue(value: unknown): unknown {
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? value : String(value)
+  if (typeof value !== 'object' || value === null) return undefined
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? String(value) : value.toISOString()
+  if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, item]) => [String(key), item]))
+  if (value instanceof Set || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
+    return Array.from(value as Iterable<unknown>)
+  }
+  return value
+}
+
+/** What a field of type string says; hand-made spans leave it out, or put something else there. */
+export function stringOf(value: unknown): string {
+  return typeof value === 'string' ? value : value === undefined || value === null ? '' : String(value)
+}
+
+/** What a field of type uint32 says; hand-made spans put anything there. */
+export function uint32Of(value: number | undefined): number {
+  return value !== undefined && value > 0 ? Math.min(Math.floor(value), TWO_TO_THE_32 - 1) : 0
+}
+
+/** The number of an enumeration, 0 for what cannot be one. */
+export function enumOf(value: number | undefined): number {
+  return value !== undefined && value > 0 && value < 2 ** 31 ? Math.floor(value) : 0
+}
+
+/** The kind of a span: OTLP keeps 0 for "unspecified". */
+export function kindOf(kind: number | undefined): number {
+  return kind === undefined || kind === null || !(kind >= 0) ? 0 : enumOf(kind + 1)
+}
+
+const HAS_IS_REMOTE = 0x100
+const IS_REMOTE = 0x200
+
+/**
+ * The flags of a span or link: those of the trace, and where the context (of a span: its parent's) comes from.
+ *
+ * @see https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
+ */
+export function spanFlagsOf(traceFlags: number, isRemote: boolean | undefined): number {
+  return (traceFlags & 0xff) | HAS_IS_REMOTE | (isRemote === true ? IS_REMOTE : 0)
+}
+
+/** Whether `key` is an attribute and not something that a prototype has been given. */
+export function isOwn(object: object, key: string): boolean {
+  return Object.prototype.hasOwnProperty.call(object, key)
+}
+
+/** A 64-bit integer in two halves, which a double cannot hold and a BigInt would hold slowly. */
+export class Int64 {
+  low = 0
+  high = 0
+
+  /** Takes an integer within int64. */
+  setNumber(value: number): void {
+    const magnitude = Math.abs(value)
+    this.low = magnitude % TWO_TO_THE_32 | 0
+    this.high = Math.floor(magnitude / TWO_TO_THE_32) | 0
+    if (value < 0) {
+      this.low = -this.low | 0
+      this.high = ~this.high + (this.low === 0 ? 1 : 0)
+    }
+  }
+
+  /** Takes a big integer within int64. */
+  setBigInt(value: bigint): void {
+    this.low = Number(BigInt.asIntN(32, value))
+    this.high = Number(BigInt.asIntN(32, value >> 32n))
+  }
+}
+
+/**
+ * A point in time as the seconds and nanoseconds that it is, whatever a hand-made span says: no number, a fraction, a
+ * time before 1970, or after what 64 bits of nanoseconds can hold.
+ */
+export class UnixTime {
+  seconds = 0
+  nanos = 0
+  /** The same in nanoseconds. */
+  low = 0
+  high = 0
+  #baseSeconds = 0
+  #baseLow = 0
+  #baseHigh = 0
+
+  set(givenSeconds: number | undefined, givenNanos: number | undefined): void {
+    let seconds = givenSeconds as number
+    let nanos = givenNanos as number
+    if (!(seconds >= 0 && seconds < 18_446_744_073 && nanos >= 0 && nanos < 1e9)) {
+      const whole = Math.trunc(nanos) || 0
+      const carried = Math.floor(whole / 1e9)
+      seconds = Math.trunc(seconds) + carried
+      nanos = whole - carried * 1e9
+      if (!(seconds >= 0 && seconds < 18_446_744_073)) seconds = nanos = 0
+    }
+    this.seconds = seconds = Math.floor(seconds)
+    this.nanos = nanos = Math.floor(nanos)
+    // Spans that end together mostly end in the same second.
+    if (seconds !== this.#baseSeconds) {
+      const lower = (seconds % 0x10000) * 1e9
+      const upper = Math.floor(seconds / 0x10000) * 1e9
+      const low = (lower % TWO_TO_THE_32) + (upper % 0x10000) * 0x10000
+      this.#baseSeconds = seconds
+      this.#baseLow = low % TWO_TO_THE_32
+      this.#baseHigh =
+        Math.floor(lower / TWO_TO_THE_32) + Math.floor(upper / 0x10000) + Math.floor(low / TWO_TO_THE_32)
+    }
+    const low = this.#baseLow + nanos
+    this.low = low | 0
+    this.high = (this.#baseHigh + (low >= TWO_TO_THE_32 ? 1 : 0)) | 0
+  }
+}
+

@@ -1,0 +1,158 @@
+/**
+ * The spans that wait, and the two caps on them. Most are in the queue; a batch that was taken and has to wait again
+ * (its neighbour is tried first, its lease ran out) is parked in front of it and counts like any other.
+ *
+ *     oldest                                             newest
+ *     ┌────────┐ ┌────────┐ ┌──────────────────────────────┐
+ *     │ parked │ │ parked │ │ queue (arena or ring)        │ ◄── offer
+ *     └────────┘ └────────┘ └──────────────────────────────┘
+ *      ▲ drop-oldest, take
+ */
+import type { DropReason, ReadableSpan } from '../types.ts'
+import type { Ledger } from './ledger.ts'
+import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
+
+/** The bounds on what waits. */
+export interface BacklogLimits {
+  readonly maxQueueSize: number
+  readonly maxQueueBytes: number
+  readonly dropPolicy: 'oldest' | 'newest'
+}
+
+/** The bounded backlog of one processor. */
+export class Backlog<Payload> implements Admission {
+  readonly #limits: BacklogLimits
+  readonly #ledger: Ledger
+  readonly #onEncodeError: (cause: unknown) => void
+  readonly #queue: SpanQueue<Payload>
+  readonly #parked: Batch<Payload>[] = []
+  #parkedCount = 0
+  #parkedBytes = 0
+  #newestSequence = -1
+
+  constructor(
+    createQueue: (admission: Admission) => SpanQueue<Payload>,
+    limits: BacklogLimits,
+    ledger: Ledger,
+    onEncodeError: (cause: unknown) => void,
+  ) {
+    this.#limits = limits
+    this.#ledger = ledger
+    this.#onEncodeError = onEncodeError
+    this.#queue = createQueue(this)
+  }
+
+  get count(): number {
+    return this.#parkedCount + this.#queue.count
+  }
+
+  get bytes(): number {
+    return this.#parkedBytes + this.#queue.bytes
+  }
+
+  /** Sequence of the oldest waiting span; `Infinity` when none waits. */
+  get firstSequence(): number {
+    return this.#parked[0]?.firstSequence ?? this.#queue.firstSequence
+  }
+
+  /** Sequence of the last span that was taken in; −1 before the first. */
+  get newestSequence(): number {
+    return this.#newestSequence
+  }
+
+  get hasParked(): boolean {
+    return this.#parked.length > 0
+  }
+
+  /** Takes in a span that just ended, or counts why not. Never throws. */
+  offer(span: ReadableSpan): void {
+    try {
+      this.#queue.offer(span)
+    } catch (cause) {
+      this.#ledger.spanRefused('encode_error')
+      this.#onEncodeError(cause)
+    }
+  }
+
+  admit(bytes: number): number {
+    const { maxQueueSize, maxQueueBytes, dropPolicy } = this.#limits
+    const isTooLarge = bytes > maxQueueBytes
+    const lacksSlot = this.count >= maxQueueSize
+    if (isTooLarge || lacksSlot || this.bytes + bytes > maxQueueBytes) {
+      if (isTooLarge) return this.#refuse('span_too_large')
+      if (dropPolicy === 'newest') return this.#refuse(lacksSlot ? 'queue_full' : 'queue_bytes_full')
+      this.#makeRoom(1, bytes)
+    }
+    this.#ledger.ended++
+    return ++this.#newestSequence
+  }
+
+  encodingFailed(sequence: number, cause: unknown): void {
+    this.#ledger.spanDropped('encode_error', sequence)
+    this.#onEncodeError(cause)
+  }
+
+  /** Removes the oldest spans as one batch; it is the caller's to settle or to put back. */
+  take(maxCount: number, maxBytes: number): Batch<Payload> | undefined {
+    const batch = this.#parked.shift()
+    if (batch === undefined) return this.#queue.take(maxCount, maxBytes)
+    this.#parkedCount -= batch.count
+    this.#parkedBytes -= batch.bytes
+    return batch
+  }
+
+  /** Lets a batch wait again, at its old place. What exceeds the caps is dropped, oldest first. */
+  putBack(batch: Batch<Payload>): void {
+    const place = this.#parked.findIndex((other) => other.firstSequence > batch.firstSequence)
+    this.#parked.splice(place === -1 ? this.#parked.length : place, 0, batch)
+    this.#parkedCount += batch.count
+    this.#parkedBytes += batch.bytes
+    this.#makeRoom(0, 0)
+  }
+
+  isParked(batch: Batch<Payload>): boolean {
+    return this.#parked.includes(batch)
+  }
+
+  dropAll(reason: DropReason): void {
+    while (this.count > 0) this.#dropOldest(reason)
+  }
+
+  /** How many spans with this sequence or an older one wait, found by walking. */
+  countThrough(sequence: number): number {
+    let counted = this.#queue.countThrough(sequence)
+    for (const batch of this.#parked) counted += batch.countThrough(sequence)
+    return counted
+  }
+
+  whenReady(): Promise<void> | undefined {
+    return this.#queue.whenReady()
+  }
+
+  #refuse(reason: DropReason): number {
+    this.#ledger.spanRefused(reason)
+    return REFUSED
+  }
+
+  #makeRoom(count: number, bytes: number): void {
+    while (this.count + count > this.#limits.maxQueueSize) this.#dropOldest('queue_full')
+    while (this.bytes + bytes > this.#limits.maxQueueBytes) this.#dropOldest('queue_bytes_full')
+  }
+
+  #dropOldest(reason: DropReason): void {
+    const parked = this.#parked[0]
+    this.#ledger.spanDropped(reason, this.firstSequence)
+    if (parked === undefined) {
+      this.#queue.dropOldest()
+      return
+    }
+    const { bytes } = parked
+    parked.dropOldest()
+    this.#parkedCount--
+    this.#parkedBytes -= bytes - parked.bytes
+    if (parked.count === 0) {
+      parked.release()
+      this.#parked.shift()
+    }
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * The drain loop: the only code that touches the network. Timer, size trigger, flush and shutdown do not send; they
+ * wake it. So one batch at most is on its way, whoever asks.
+ */
+import { ExportError, type FlushResult, type Sender } from '../types.ts'
+import { makeAttempt } from './attempt.ts'
+import type { Backlog } from './backlog.ts'
+import { monotonicNow, NO_TIMER, startTimer, type Timer } from './deadline.ts'
+import { Callers, type CallOptions, type FlushCall } from './flush.ts'
+import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
+import { suppressTracing } from './suppress.ts'
+
+/** How the loop batches, and how long it waits for what. */
+export interface DrainOptions extends LeaseOptions {
+  /** A span waits no longer for its batch to fill, in milliseconds; 0: for ever. */
+  readonly scheduledDelayMillis: number
+}
+
+/** Exports go on without the missing attributes when a resource took this long to settle, in milliseconds. */
+const RESOURCE_PATIENCE_MILLIS = 5000
+
+/** Drains the backlog of one processor. */
+export class DrainLoop<Payload> {
+  readonly #backlog: Backlog<Payload>
+  readonly #sender: Sender<Payload>
+  readonly #books: LeaseBooks
+  readonly #options: DrainOptions
+  readonly #lease: Lease<Payload>
+  readonly #callers: Callers
+  /** Everything up to this sequence is to be sent without waiting for a full batch. */
+  #target = -1
+  #isDraining = false
+  #isWakingSoon = false
+  #schedule: Timer | undefined
+  /** Set while an attempt is on its way. */
+  #attempt: AbortController | undefined
+  #interruptPause: () => void = () => {}
+  #cutsBackoff = false
+  #resourcesHadTheirTime = false
+  /** The exporter's own flush, while it runs and nothing was sent since it began. */
+  #exporterFlush: Promise<void> | undefined
+  #isClosing = false
+  /** The exporter's own shutdown, once everything is over. */
+  #closed: Promise<void> | undefined
+
+  constructor(backlog: Backlog<Payload>, sender: Sender<Payload>, books: LeaseBooks, options: DrainOptions) {
+    this.#backlog = backlog
+    this.#sender = sender
+    this.#books = books
+    this.#options = options
+    this.#lease = new Lease(backlog, books, options)
+    this.#callers = new Callers(books.ledger, (sequence) => this.pendingThrough(sequence))
+  }
+
+  /** What is not settled, found by walking lease and backlog. */
+  pendingThrough(sequence: number): number {
+    return this.#lease.countThrough(sequence) + this.#backlog.countThrough(sequence)
+  }
+
+  get pendingBytes(): number {
+    return this.#lease.bytes + this.#backlog.bytes
+  }
+
+  get inFlight(): number {
+    return this.#lease.countThrough(Infinity)
+  }
+
+  /** A span was taken in. Called from within `span.end()`, so it sends nothing: it sees to it that it will be sent. */
+  spanEnded(): void {
+    if (this.#isDraining || this.#isWakingSoon) return
+    if (this.#hasFullBatch()) this.wakeSoon()
+    else if (this.#schedule === undefined) this.#startSchedule()
+  }
+
+  /** Sends full batches, and everything up to `target`, after the code that is running now. */
+  wakeSoon(target = -1): void {
+    this.#target = Math.max(this.#target, target)
+    if (this.#isWakingSoon) return
+    this.#isWakingSoon = true
+    queueMicrotask(() => {
+      this.#isWakingSoon = false
+      this.#wake()
+    })
+  }
+
+  /** Sends everything that has ended by now, and waits for that within the caller's deadline. */
+  flush(options: CallOptions): Promise<FlushResult> {
+    const newest = this.#backlog.newestSequence
+    const watermark = options.after === undefined ? newest : Infinity
+    const call = this.#callers.open(options, watermark, (expired) => this.#expire(expired))
+    const somebodyElseProbes = this.#books.pace.isOpen && this.#attempt !== undefined
+    if (options.isShutdown) this.#isClosing = true
+    this.#hurry(newest)
+    this.#settleCovered()
+    if (call.expiresAtOnce) this.#expire(call)
+    else if (somebodyElseProbes && !call.isCovered && !this.#isClosing) this.#giveUp(call)
+    options.after?.then(() => {
+      call.tally.watermark = this.#backlog.newestSequence
+      this.#hurry(call.tally.watermark)
+      this.#settleCovered()
+    })
+    return call.promise
+  }
+
+  // ── Waking ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #hurry(target: number): void {
+    this.#target = Math.max(this.#target, target)
+    this.#cutsBackoff = this.#attempt === undefined
+    this.#interruptPause()
+    this.#wake()
+  }
+
+  #wake(): void {
+    if (this.#isDraining || !this.#hasWork()) return
+    this.#schedule?.cancel()
+    this.#schedule = undefined
+    this.#isDraining = true
+    suppressTracing(() => this.#drain()).finally(() => {
+      this.#isDraining = false
+      if (this.#backlog.count > 0) this.spanEnded()
+    })
+  }
+
+  #startSchedule(): void {
+    if (this.#options.scheduledDelayMillis === 0 || this.#closed !== undefined) return
+    this.#schedule = startTimer(() => {
+      this.#schedule = undefined
+      this.#target = this.#backlog.newestSequence
+      this.#wake()
+    }, this.#options.scheduledDelayMillis)
+  }
+
+  #hasFullBatch(): boolean {
+    const { maxExportBatchSize, maxExportBatchBytes } = this.#options
+    return this.#backlog.count >= maxExportBatchSize || this.#backlog.bytes >= maxExportBatchBytes
+  }
+
+  #hasWork(): boolean {
+    if (this.#closed !== undefined) return false
+    if (this.#lease.isOut || this.#backlog.hasParked) return true
+    return this.#backlog.firstSequence <= this.#target || this.#hasFullBatch()
+  }
+
+  // ── Draining ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #drain(): Promise<void> {
+    while (this.#hasWork()) {
+      const pauseMillis = this.#pauseMillis()
+      if (pauseMillis > 0) {
+        await this.#pause(pauseMillis)
+        continue
+      }
+      const settling = this.#resourcesHadTheirTime ? undefined : this.#backlog.whenReady()
+      if (settling !== undefined) await this.#awaitResources(settling)
+      await this.#sendNext()
+      this.#settleCovered()
+    }
+  }
+
+  async #sendNext(): Promise<void> {
+    const batch = this.#lease.next()
+    if (batch === undefined || this.#closed !== undefined) return
+    const now = monotonicNow()
+    const timeoutMillis = Math.min(
+      this.#lease.attemptMillis(now),
+      this.#sender.attemptTimeoutMillis ?? Infinity,
+    )
+    this.#books.pace.attemptStarted(now)
+    this.#cutsBackoff = false
+    this.#attempt = new AbortController()
+    const result = await makeAttempt(this.#sender, batch, timeoutMillis, this.#attempt)
+    this.#attempt = undefined
+    this.#exporterFlush = undefined
+    this.#lease.apply(result)
+  }
+
+  /** How long nothing may be sent, in milliseconds. Callers for whom that is too long hear so at once. */
+  #pauseMillis(): number {
+    const { pace } = this.#books
+    const now = monotonicNow()
+    const shutdownMillis = this.#callers.shutdownMillis(now)
+    const waitMillis = pace.failureWaitMillis(now, {
+      cutsBackoff: this.#cutsBackoff,
+      ignoresBreaker: this.#isClosing,
+      ignoresServerDelay:
+        this.#isClosing && this.#cutsBackoff && pace.serverDelayMillis(now) >= shutdownMillis,
+    })
+    if (waitMillis > 0) {
+      const isOpen = pace.isOpen && !this.#isClosing
+      for (const call of this.#callers.waiting()) {
+        if (isOpen || waitMillis >= call.remainingMillis(now)) this.#giveUp(call)
+      }
+    }
+    return Math.max(waitMillis, pace.rateLimitMillis(now))
+  }
+
+  async #pause(millis: number): Promise<void> {
+    if (this.#closed !== undefined) return
+    let timer: Timer = NO_TIMER
+    await new Promise<void>((resolve) => {
+      this.#interruptPause = resolve
+      timer = startTimer(resolve, millis)
+    })
+    timer.cancel()
+  }
+
+  async #awaitResources(settling: Promise<void>): Promise<void> {
+    const now = monotonicNow()
+    let patienceMillis = RESOURCE_PATIENCE_MILLIS
+    for (const call of this.#callers.waiting()) {
+      patienceMillis = Math.min(patienceMillis, call.remainingMillis(now) / 2)
+    }
+    let timer: Timer = NO_TIMER
+    const patienceEnds = new Promise<void>((resolve) => {
+      timer = startTimer(() => {
+        if (patienceMillis === RESOURCE_PATIENCE_MILLIS) this.#resourcesHadTheirTime = true
+        resolve()
+      }, patienceMillis)
+    })
+    await Promise.race([settling, patienceEnds])
+    timer.cancel()
+  }
+
+  // ── Callers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #giveUp(call: FlushCall): void {
+    if (call.isShutdown) {
+      this.#expire(call)
+      return
+    }
+    const { pace, reporter } = this.#books
+    this.#callers.settle(call, 'hopeless', pace.isOpen ? circuitOpen() : reporter.lastError)
+  }
+
+  #expire(call: FlushCall): void {
+    if (call.isShutdown && !this.#callers.hasOtherShutdown(call)) this.#close()
+    this.#callers.settle(call, 'expired')
+    this.#settleCovered()
+  }
+
+  /** Settles the callers whose spans are all settled, after the exporter's own flush or shutdown. */
+  #settleCovered(): void {
+    const covered = this.#callers.takeCovered(
+      Math.min(this.#lease.firstSequence, this.#backlog.firstSequence),
+    )
+    if (covered.length === 0) return
+    const finished = covered.some((call) => call.isShutdown) ? this.#close() : this.#flushExporter()
+    const settle = () => {
+      for (const call of covered) this.#callers.settle(call, 'covered')
+    }
+    if (finished === undefined) settle()
+    else finished.then(settle)
+  }
+
+  #flushExporter(): Promise<void> | undefined {
+    if (this.#closed !== undefined || this.#sender.forceFlush === undefined) return undefined
+    if (this.#exporterFlush === undefined) {
+      const running = this.#contain(async () => this.#sender.forceFlush?.()).then(() => {
+        if (this.#exporterFlush === running) this.#exporterFlush = undefined
+      })
+      this.#exporterFlush = running
+    }
+    return this.#exporterFlush
+  }
+
+  /** Ends everything. What is still held is given up. */
+  #close(): Promise<void> {
+    if (this.#closed !== undefined) return this.#closed
+    this.#isClosing = true
+    this.#schedule?.cancel()
+    this.#closed = Promise.resolve()
+    this.#lease.drop()
+    this.#backlog.dropAll('shutdown_timeout')
+    this.#attempt?.abort()
+    this.#interruptPause()
+    this.#closed = this.#contain(() => this.#sender.shutdown())
+    return this.#closed
+  }
+
+  /** Runs what is the exporter's own. Never rejects. */
+  async #contain(work: () => Promise<void>): Promise<void> {
+    try {
+      await suppressTracing(work)
+    } catch (cause) {
+      this.#books.reporter.exporterFailed(cause)
+    }
+  }
+}
+
+function circuitOpen(): ExportError {
+  return new ExportError('circuit_open', 'the backend keeps failing: nothing is sent until the next probe')
+}

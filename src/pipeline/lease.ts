@@ -1,0 +1,218 @@
+/**
+ * The one batch that is out of the backlog, on the wire or awaiting its retry, and what its outcomes mean for it.
+ *
+ *     backlog ─► lease ─► attempt ─┬─ delivered, final ──────────────────────► settled; next
+ *        ▲         ▲               ├─ too large ──► halves, one by one ──────► attempt
+ *        │         └── (pause) ────┼─ retryable
+ *        └───── put back ◄─────────┘  and attempts used up: is it the batch, or the backend?
+ *
+ * A batch whose attempts are used up is put back as a suspect, and its neighbour is tried. If the neighbour gets
+ * through, the suspect has its last attempt, and is given up as `retry_exhausted` if that fails too. If the neighbour
+ * fails as well, this is an outage and nobody is to blame: both wait, and the older one is tried again.
+ */
+import { ExportError, type Outcome } from '../types.ts'
+import type { AttemptResult } from './attempt.ts'
+import type { Backlog } from './backlog.ts'
+import { monotonicNow } from './deadline.ts'
+import type { Ledger } from './ledger.ts'
+import type { Pace } from './pace.ts'
+import type { Batch } from './queue.ts'
+import type { Reporter } from './report.ts'
+
+/** How batches are cut, and how long each of them is tried. */
+export interface LeaseOptions {
+  readonly maxExportBatchSize: number
+  readonly maxExportBatchBytes: number
+  /** One batch, one round of attempts. */
+  readonly roundMillis: number
+  /** Attempts in a round, the last of them after a neighbour got through. 1: nothing is sent twice. */
+  readonly maxAttempts: number
+}
+
+/** Where outcomes are written down. */
+export interface LeaseBooks {
+  readonly ledger: Ledger
+  readonly pace: Pace
+  readonly reporter: Reporter
+}
+
+/** Hands out batches one at a time, and settles them. */
+export class Lease<Payload> {
+  readonly #backlog: Backlog<Payload>
+  readonly #books: LeaseBooks
+  readonly #options: LeaseOptions
+  #batch: Batch<Payload> | undefined
+  /** What was cut off the batch because it was too large, in order. */
+  #rest: Batch<Payload>[] = []
+  #attempts = 0
+  /** When this round of attempts is over. */
+  #roundEndsAt = 0
+  /** One retry at once is free: for a socket that died of old age, or in a freeze. */
+  #freeRetryUsed = false
+  /** The parked batch whose neighbour is being tried, or the leased one in its last attempt. */
+  #suspect: Batch<Payload> | undefined
+
+  constructor(backlog: Backlog<Payload>, books: LeaseBooks, options: LeaseOptions) {
+    this.#backlog = backlog
+    this.#books = books
+    this.#options = options
+  }
+
+  /** The batch to be sent now, taken from the backlog if none is out. */
+  next(): Batch<Payload> | undefined {
+    if (this.#batch === undefined) this.#begin(this.#take())
+    else if (this.#isUsedUp()) this.#letNeighbourTry(this.#batch)
+    return this.#batch
+  }
+
+  /** An attempt begins; returns how long it may take, in milliseconds. */
+  attemptMillis(now: number): number {
+    if (this.#attempts === 0) this.#roundEndsAt = now + this.#options.roundMillis
+    return Math.max(0, this.#roundEndsAt - now)
+  }
+
+  /** Writes down what came of the attempt, and decides what becomes of the batch. */
+  apply({ outcome, wasFrozen }: AttemptResult): void {
+    const batch = this.#batch
+    if (batch === undefined) return
+    const { ledger, pace, reporter } = this.#books
+    if (outcome.kind === 'retryable') {
+      this.#applyRetryable(batch, outcome, wasFrozen)
+      return
+    }
+    // Any other answer shows that the backend is there.
+    pace.answered()
+    if (outcome.kind === 'delivered') {
+      reporter.recovered()
+      this.#applyDelivered(batch, outcome)
+    } else {
+      reporter.failed(outcome.error)
+      if (outcome.kind === 'final') {
+        ledger.batchFailed(batch, outcome.error)
+        this.#settled(batch)
+      } else {
+        this.#applyTooLarge(batch, outcome.error)
+      }
+    }
+    if (this.#suspect !== undefined && !this.#backlog.isParked(this.#suspect)) this.#suspect = undefined
+  }
+
+  /** Gives up what is out. */
+  drop(): void {
+    for (const piece of this.#pieces()) {
+      this.#books.ledger.batchDropped('shutdown_timeout', piece)
+      piece.release()
+    }
+    this.#batch = undefined
+    this.#rest = []
+  }
+
+  get isOut(): boolean {
+    return this.#batch !== undefined
+  }
+
+  get firstSequence(): number {
+    return this.#batch?.firstSequence ?? Infinity
+  }
+
+  get bytes(): number {
+    return this.#pieces().reduce((bytes, piece) => bytes + piece.bytes, 0)
+  }
+
+  /** How many of the spans that are out have this sequence or an older one. */
+  countThrough(sequence: number): number {
+    return this.#pieces().reduce((count, piece) => count + piece.countThrough(sequence), 0)
+  }
+
+  #pieces(): Batch<Payload>[] {
+    return this.#batch === undefined ? [] : [this.#batch, ...this.#rest]
+  }
+
+  #take(): Batch<Payload> | undefined {
+    return this.#backlog.take(this.#options.maxExportBatchSize, this.#options.maxExportBatchBytes)
+  }
+
+  #begin(batch: Batch<Payload> | undefined): void {
+    this.#batch = batch
+    this.#attempts = 0
+    this.#freeRetryUsed = false
+  }
+
+  #isUsedUp(): boolean {
+    if (this.#attempts === 0 || this.#batch === this.#suspect) return false
+    return this.#attempts >= this.#options.maxAttempts - 1 || monotonicNow() >= this.#roundEndsAt
+  }
+
+  #letNeighbourTry(batch: Batch<Payload>): void {
+    const neighbour = this.#take()
+    if (neighbour === undefined) {
+      // Nobody to compare with: the next round is tried with the same batch.
+      this.#begin(batch)
+      return
+    }
+    this.#putBack()
+    this.#suspect = batch
+    this.#begin(neighbour)
+  }
+
+  #putBack(): void {
+    for (const piece of this.#pieces()) this.#backlog.putBack(piece)
+    this.#batch = undefined
+    this.#rest = []
+  }
+
+  #applyDelivered(batch: Batch<Payload>, outcome: Outcome & { kind: 'delivered' }): void {
+    const { ledger, reporter } = this.#books
+    const rejected = Math.min(outcome.rejected, batch.count)
+    if (rejected > 0) {
+      const remark = outcome.message === undefined ? '' : `: ${outcome.message}`
+      const error = new ExportError('partial_success', `the backend rejected ${rejected} spans${remark}`)
+      ledger.batchDelivered(batch, rejected, error)
+      reporter.rejected(error)
+    } else {
+      ledger.batchDelivered(batch, 0)
+    }
+    this.#settled(batch)
+  }
+
+  #applyTooLarge(batch: Batch<Payload>, error: ExportError): void {
+    if (batch.count === 1) {
+      this.#books.ledger.batchDropped('span_too_large', batch, error)
+      this.#settled(batch)
+      return
+    }
+    const [first, second] = batch.split()
+    this.#rest.unshift(second)
+    this.#begin(first)
+  }
+
+  #applyRetryable(batch: Batch<Payload>, outcome: Outcome & { kind: 'retryable' }, wasFrozen: boolean): void {
+    if ((outcome.staleSocket === true || wasFrozen) && !this.#freeRetryUsed) {
+      this.#freeRetryUsed = true
+      return
+    }
+    const { ledger, pace, reporter } = this.#books
+    reporter.failed(outcome.error)
+    const isConvicted = batch === this.#suspect
+    // A neighbour got through a moment ago: that failure is the batch's own, and nobody else has to wait for it.
+    if (!isConvicted) pace.failed(monotonicNow(), outcome.retryAfterMillis, wasFrozen)
+    if (isConvicted || this.#options.maxAttempts === 1) {
+      this.#suspect = undefined
+      ledger.batchDropped('retry_exhausted', batch, outcome.error)
+      this.#settled(batch)
+      return
+    }
+    this.#attempts++
+    this.#freeRetryUsed = false
+    if (this.#suspect !== undefined) {
+      this.#suspect = undefined
+      this.#putBack()
+    }
+  }
+
+  /** The batch has its place in the ledger: goes on with the next piece, if it was cut. */
+  #settled(batch: Batch<Payload>): void {
+    batch.release()
+    this.#begin(this.#rest.shift())
+  }
+}

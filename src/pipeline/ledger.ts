@@ -1,0 +1,105 @@
+/**
+ * Where every span went. Counts are changed in the same step in which a span changes its place, so the books balance
+ * at every instant: `ended = exported + rejected + failed + dropped + pending`, where pending is whatever queue and
+ * leases hold.
+ */
+import type { DropReason, ExportError } from '../types.ts'
+import type { Batch } from './queue.ts'
+
+/** What became of the spans up to a sequence, from some moment on. */
+export interface Tally {
+  /** The newest sequence that counts. */
+  watermark: number
+  exported: number
+  rejected: number
+  failed: number
+  dropped: number
+  /** Why the last of them that was not exported was not. */
+  error: ExportError | undefined
+}
+
+/** The books of one processor. */
+export class Ledger {
+  ended = 0
+  exported = 0
+  rejected = 0
+  failed = 0
+  readonly dropped: Record<DropReason, number> = {
+    queue_full: 0,
+    queue_bytes_full: 0,
+    span_too_large: 0,
+    encode_error: 0,
+    retry_exhausted: 0,
+    already_shutdown: 0,
+    shutdown_timeout: 0,
+  }
+  readonly #tallies = new Set<Tally>()
+  readonly #onDrop: (reason: DropReason, count: number) => void
+
+  /** @param onDrop - Called synchronously, from within `span.end()` too: it must only take note. */
+  constructor(onDrop: (reason: DropReason, count: number) => void) {
+    this.#onDrop = onDrop
+  }
+
+  /** Begins to count what happens to the spans up to `watermark`. */
+  open(watermark: number): Tally {
+    const tally: Tally = { watermark, exported: 0, rejected: 0, failed: 0, dropped: 0, error: undefined }
+    this.#tallies.add(tally)
+    return tally
+  }
+
+  close(tally: Tally): void {
+    this.#tallies.delete(tally)
+  }
+
+  /** The backend took the batch, but for `rejected` of its spans. */
+  batchDelivered(batch: Batch<unknown>, rejected: number, error?: ExportError): void {
+    this.exported += batch.count - rejected
+    this.rejected += rejected
+    for (const tally of this.#tallies) {
+      const covered = batch.countThrough(tally.watermark)
+      if (covered === 0) continue
+      // Nobody says which spans were rejected: a flush that the batch touches hears of all of them.
+      tally.rejected += rejected
+      tally.exported += Math.max(0, covered - rejected)
+      tally.error = error ?? tally.error
+    }
+  }
+
+  batchFailed(batch: Batch<unknown>, error: ExportError): void {
+    this.failed += batch.count
+    for (const tally of this.#tallies) {
+      const covered = batch.countThrough(tally.watermark)
+      if (covered === 0) continue
+      tally.failed += covered
+      tally.error = error
+    }
+  }
+
+  batchDropped(reason: DropReason, batch: Batch<unknown>, error?: ExportError): void {
+    this.#drop(reason, batch.count)
+    for (const tally of this.#tallies) {
+      const covered = batch.countThrough(tally.watermark)
+      if (covered === 0) continue
+      tally.dropped += covered
+      tally.error = error ?? tally.error
+    }
+  }
+
+  /** A span that had been taken in is given up. */
+  spanDropped(reason: DropReason, sequence: number): void {
+    this.#drop(reason, 1)
+    for (const tally of this.#tallies) if (sequence <= tally.watermark) tally.dropped++
+  }
+
+  /** A span is turned away as it ends. */
+  spanRefused(reason: DropReason): void {
+    this.ended++
+    this.#drop(reason, 1)
+  }
+
+  #drop(reason: DropReason, count: number): void {
+    this.dropped[reason] += count
+    this.#onDrop(reason, count)
+  }
+}

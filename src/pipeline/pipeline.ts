@@ -1,0 +1,118 @@
+/** Puts the stages together: backlog, ledger, pace, drain loop. */
+import type {
+  DropReason,
+  EncodedBatch,
+  FlushResult,
+  PipelineExporter,
+  PipelineStats,
+  ReadableSpan,
+  Sender,
+} from '../types.ts'
+import { Arena } from './arena.ts'
+import { Backlog, type BacklogLimits } from './backlog.ts'
+import { CircuitBreaker, type CircuitBreakerOptions } from './breaker.ts'
+import { DrainLoop } from './drain.ts'
+import type { CallOptions } from './flush.ts'
+import { Ledger } from './ledger.ts'
+import { Pace } from './pace.ts'
+import type { Admission, SpanQueue } from './queue.ts'
+import { type ReportCallbacks, Reporter } from './report.ts'
+import type { RetryOptions } from './retry.ts'
+import { LateEncodingRing, SpanRing } from './ring.ts'
+
+/** What the stages have to know. */
+export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
+  readonly maxExportBatchSize: number
+  readonly maxExportBatchBytes: number
+  readonly scheduledDelayMillis: number
+  readonly exportTimeoutMillis: number
+  readonly encodeAt: 'end' | 'flush'
+  readonly retry: RetryOptions
+  readonly circuitBreaker: CircuitBreakerOptions | undefined
+  readonly maxExportsPerSecond: number | undefined
+}
+
+/** The pipeline behind one processor, whatever kind of exporter it drives. */
+export interface Pipeline {
+  /** Takes in a span that just ended. Never throws. */
+  offer(span: ReadableSpan, sendSoon: boolean): void
+  /** Counts a span that is not taken in. */
+  refuse(reason: DropReason): void
+  flush(call: CallOptions): Promise<FlushResult>
+  stats(): Omit<PipelineStats, 'openSpans'>
+}
+
+/** A pipeline for an exporter of ours: spans wait encoded, unless `encodeAt` says otherwise. */
+export function openPipeline(configuration: PipelineConfiguration, exporter: PipelineExporter): Pipeline {
+  const Queue = configuration.encodeAt === 'end' ? Arena : LateEncodingRing
+  const encoder = exporter.createEncoder()
+  return new PipelineOf<EncodedBatch>(configuration, exporter, (admission) => new Queue(encoder, admission))
+}
+
+/** A pipeline for an exporter that takes objects. */
+export function openSpanPipeline(
+  configuration: PipelineConfiguration,
+  sender: Sender<ReadableSpan[]>,
+): Pipeline {
+  return new PipelineOf<ReadableSpan[]>(configuration, sender, (admission) => new SpanRing(admission))
+}
+
+class PipelineOf<Payload> implements Pipeline {
+  readonly #ledger: Ledger
+  readonly #backlog: Backlog<Payload>
+  readonly #loop: DrainLoop<Payload>
+
+  constructor(
+    configuration: PipelineConfiguration,
+    sender: Sender<Payload>,
+    createQueue: (admission: Admission) => SpanQueue<Payload>,
+  ) {
+    const { retry, circuitBreaker, maxExportsPerSecond, exportTimeoutMillis } = configuration
+    const reporter = new Reporter(configuration)
+    const breaker = circuitBreaker && new CircuitBreaker(circuitBreaker)
+    const pace = new Pace(retry, breaker, maxExportsPerSecond)
+    this.#ledger = new Ledger((reason, count) => reporter.dropped(reason, count))
+    const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
+    this.#backlog = new Backlog(createQueue, configuration, this.#ledger, onEncodeError)
+    this.#loop = new DrainLoop(
+      this.#backlog,
+      sender,
+      { ledger: this.#ledger, pace, reporter },
+      {
+        maxExportBatchSize: configuration.maxExportBatchSize,
+        maxExportBatchBytes: configuration.maxExportBatchBytes,
+        scheduledDelayMillis: configuration.scheduledDelayMillis,
+        roundMillis: Math.min(exportTimeoutMillis, sender.timeoutMillis ?? Infinity),
+        maxAttempts: retry.maxAttempts,
+      },
+    )
+  }
+
+  offer(span: ReadableSpan, sendSoon: boolean): void {
+    this.#backlog.offer(span)
+    if (sendSoon) this.#loop.wakeSoon(this.#backlog.newestSequence)
+    else this.#loop.spanEnded()
+  }
+
+  refuse(reason: DropReason): void {
+    this.#ledger.spanRefused(reason)
+  }
+
+  flush(call: CallOptions): Promise<FlushResult> {
+    return this.#loop.flush(call)
+  }
+
+  stats(): Omit<PipelineStats, 'openSpans'> {
+    const { ended, exported, rejected, failed, dropped } = this.#ledger
+    return {
+      ended,
+      exported,
+      rejected,
+      failed,
+      dropped: { ...dropped },
+      pending: this.#loop.pendingThrough(Infinity),
+      pendingBytes: this.#loop.pendingBytes,
+      inFlight: this.#loop.inFlight,
+    }
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * Spans that wait as objects: for stock exporters, which take objects, and for `encodeAt: 'flush'`.
+ *
+ *     head                                          tail
+ *     ┌──────────────────────┐    ┌──────────────────────┐
+ *     │ ░ ░ ░ │ s │ s │ … │ s │ ─► │ s │ s │   │   │ …   │     chunks of 256; the emptied one becomes the next tail
+ *     └───────▲──────────────┘    └───────▲──────────────┘
+ *          head.from                   tail.to
+ *
+ * Growing never copies, so `onEnd` costs the same however large the queue is. Slots are cleared as they are left.
+ */
+import type { Attributes } from '@opentelemetry/api'
+import type { EncodedBatch, ReadableSpan, SpanEncoder } from '../types.ts'
+import { Arena } from './arena.ts'
+import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
+
+const CHUNK_SPANS = 256
+
+class Chunk {
+  readonly spans = new Array<ReadableSpan | undefined>(CHUNK_SPANS).fill(undefined)
+  readonly sequences = new Float64Array(CHUNK_SPANS)
+  readonly sizes = new Float64Array(CHUNK_SPANS)
+  from = 0
+  to = 0
+  next: Chunk | undefined
+}
+
+/** The bounded queue of span objects. Their size is estimated. The bounds themselves are its owner's. */
+export class SpanRing implements SpanQueue<ReadableSpan[]> {
+  readonly #admission: Admission
+  #head = new Chunk()
+  #tail = this.#head
+  #spare: Chunk | undefined
+  #count = 0
+  #bytes = 0
+
+  constructor(admission: Admission) {
+    this.#admission = admission
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get firstSequence(): number {
+    return this.#count === 0 ? Infinity : (this.#head.sequences[this.#head.from] as number)
+  }
+
+  offer(span: ReadableSpan): void {
+    const size = approximateBytes(span)
+    const sequence = this.#admission.admit(size)
+    if (sequence === REFUSED) return
+    let chunk = this.#tail
+    if (chunk.to === CHUNK_SPANS) chunk = this.#grow()
+    chunk.spans[chunk.to] = span
+    chunk.sequences[chunk.to] = sequence
+    chunk.sizes[chunk.to] = size
+    chunk.to++
+    this.#count++
+    this.#bytes += size
+  }
+
+  dropOldest(): void {
+    if (this.#count > 0) this.#shift()
+  }
+
+  take(maxCount: number, maxBytes: number): SpanBatch | undefined {
+    const batch = new SpanBatch()
+    while (this.#count > 0 && batch.count < maxCount) {
+      const { sequences, sizes, from } = this.#head
+      const size = sizes[from] as number
+      if (batch.count > 0 && batch.bytes + size > maxBytes) break
+      batch.add(sequences[from] as number, size, this.#shift())
+    }
+    return batch.count > 0 ? batch : undefined
+  }
+
+  countThrough(sequence: number): number {
+    let counted = 0
+    for (let chunk: Chunk | undefined = this.#head; chunk !== undefined; chunk = chunk.next) {
+      for (let i = chunk.from; i < chunk.to; i++) {
+        if ((chunk.sequences[i] as number) > sequence) return counted
+        counted++
+      }
+    }
+    return counted
+  }
+
+  /** The adapter of a stock exporter waits for the resources of the batch that it is given. */
+  whenReady(): undefined {
+    return undefined
+  }
+
+  #shift(): ReadableSpan {
+    const chunk = this.#head
+    const span = chunk.spans[chunk.from] as ReadableSpan
+    chunk.spans[chunk.from] = undefined
+    this.#bytes -= chunk.sizes[chunk.from] as number
+    this.#count--
+    chunk.from++
+    if (chunk.from === chunk.to) {
+      chunk.from = chunk.to = 0
+      if (chunk.next !== undefined) {
+        this.#head = chunk.next
+        chunk.next = undefined
+        this.#spare = chunk
+      }
+    }
+    return span
+  }
+
+  #grow(): Chunk {
+    const chunk = this.#spare ?? new Chunk()
+    this.#spare = undefined
+    this.#tail.next = chunk
+    this.#tail = chunk
+    return chunk
+  }
+}
+
+/** A batch of span objects. */
+class SpanBatch implements Batch<ReadableSpan[]> {
+  readonly payload: ReadableSpan[] = []
+  readonly #sequences: number[] = []
+  readonly #sizes: number[] = []
+  #bytes = 0
+
+  get count(): number {
+    return this.payload.length
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get firstSequence(): number {
+    return this.#sequences[0] ?? Infinity
+  }
+
+  add(sequence: number, size: number, span: ReadableSpan): void {
+    this.payload.push(span)
+    this.#sequences.push(sequence)
+    this.#sizes.push(size)
+    this.#bytes += size
+  }
+
+  /** Visits the spans with their sequences, oldest first. */
+  forEach(visit: (span: ReadableSpan, sequence: number) => void): void {
+    for (let i = 0; i < this.count; i++) visit(this.payload[i] as ReadableSpan, this.#sequences[i] as number)
+  }
+
+  countThrough(sequence: number): number {
+    let end = this.count
+    while (end > 0 && (this.#sequences[end - 1] as number) > sequence) end--
+    return end
+  }
+
+  dropOldest(): void {
+    if (this.count === 0) return
+    this.payload.shift()
+    this.#sequences.shift()
+    this.#bytes -= this.#sizes.shift() as number
+  }
+
+  split(): [SpanBatch, SpanBatch] {
+    const halves: [SpanBatch, SpanBatch] = [new SpanBatch(), new SpanBatch()]
+    const middle = this.count >> 1
+    for (let i = 0; i < this.count; i++) {
+      const half = halves[i < middle ? 0 : 1]
+      half.add(this.#sequences[i] as number, this.#sizes[i] as number, this.payload[i] as ReadableSpan)
+    }
+    return halves
+  }
+
+  release(): void {}
+}
+
+/** `encodeAt: 'flush'`: spans wait as objects, so that a later processor can still redact them, and leave encoded. */
+export class LateEncodingRing implements SpanQueue<EncodedBatch> {
+  readonly #ring: SpanRing
+  readonly #admission: Admission
+  readonly #arena: Arena
+  /** The sequence of the span being encoded: the arena takes it in under the number it already has. */
+  #sequence = REFUSED
+
+  constructor(encoder: SpanEncoder, admission: Admission) {
+    this.#ring = new SpanRing(admission)
+    this.#admission = admission
+    this.#arena = new Arena(encoder, { admit: () => this.#sequence, encodingFailed: () => {} })
+  }
+
+  get count(): number {
+    return this.#ring.count
+  }
+
+  get bytes(): number {
+    return this.#ring.bytes
+  }
+
+  get firstSequence(): number {
+    return this.#ring.firstSequence
+  }
+
+  offer(span: ReadableSpan): void {
+    this.#ring.offer(span)
+  }
+
+  dropOldest(): void {
+    this.#ring.dropOldest()
+  }
+
+  take(maxCount: number, maxBytes: number): Batch<EncodedBatch> | undefined {
+    this.#ring.take(maxCount, maxBytes)?.forEach((span, sequence) => {
+      this.#sequence = sequence
+      try {
+        this.#arena.offer(span)
+      } catch (cause) {
+        this.#admission.encodingFailed(sequence, cause)
+      }
+    })
+    return this.#arena.take(Infinity, Infinity)
+  }
+
+  countThrough(sequence: number): number {
+    return this.#ring.countThrough(sequence)
+  }
+
+  whenReady(): Promise<void> | undefined {
+    return this.#arena.whenReady()
+  }
+}
+
+/**
+ * About what a span costs while it waits as an object: its fixed parts as seen in heap snapshots, and its strings. It
+ * bounds memory; it is not the encoded size.
+ */
+function approximateBytes(span: ReadableSpan): number {
+  let bytes = 400
+  try {
+    bytes += span.name.length + attributeBytes(span.attributes)
+    for (const event of span.events) bytes += 100 + event.name.length + attributeBytes(event.attributes)
+    for (const link of span.links) bytes += 150 + attributeBytes(link.attributes)
+  } catch {
+    // A hand-made span with a missing field or a getter that throws: the exporter's affair, not the queue's.
+  }
+  return bytes
+}
+
+function attributeBytes(attributes: Attributes | undefined): number {
+  let bytes = 0
+  for (const key in attributes) bytes += 16 + key.length + valueBytes(attributes[key])
+  return bytes
+}
+
+function valueBytes(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (Array.isArray(value)) {
+    let bytes = 16
+    for (const element of value) bytes += typeof element === 'string' ? 16 + element.length : 8
+    return bytes
+  }
+  if (value instanceof Uint8Array) return value.byteLength
+  return 8
+}

@@ -1,0 +1,162 @@
+/** The span's front door. */
+import { type Context, TraceFlags } from '@opentelemetry/api'
+import { StockExporterAdapter } from './exporters/standard.ts'
+import { type BatchSpanProcessorOptions, callTimeoutMillis, configureProcessor } from './options.ts'
+import { OpenSpans } from './pipeline/open-spans.ts'
+import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import {
+  type EncodingExporter,
+  type FlushOptions,
+  type FlushResult,
+  type PipelineStats,
+  pipelineExporter,
+  type ReadableSpan,
+  type SpanExporter,
+} from './types.ts'
+
+/** A span as the SDK hands it to `onStart`. */
+export type StartedSpan = Pick<ReadableSpan, 'spanContext' | 'parentSpanContext' | 'parentSpanId'>
+
+/**
+ * Batches finished spans and hands them to an exporter, one batch at a time. Takes the place of the stock
+ * `BatchSpanProcessor`: https://opentelemetry.io/docs/specs/otel/trace/sdk/#batching-processor
+ *
+ * No method throws or rejects, whatever the exporter does; only the constructor does, on a wrong option.
+ *
+ * @example
+ * ```ts
+ * const processor = new BatchSpanProcessor(new OTLPTraceExporter())
+ * new NodeTracerProvider({ spanProcessors: [processor] }).register()
+ *
+ * export async function handler(event) {
+ *   try {
+ *     return await work(event)
+ *   } finally {
+ *     await processor.forceFlush({ timeoutMillis: 2_000 })
+ *   }
+ * }
+ * ```
+ */
+export class BatchSpanProcessor {
+  readonly #pipeline: Pipeline
+  readonly #openSpans = new OpenSpans()
+  readonly #flushTimeoutMillis: number
+  readonly #shutdownTimeoutMillis: number
+  readonly #flushOnRootEnd: boolean
+  #isShutDown = false
+
+  /**
+   * Both call shapes of the stock processor, SDK 1.x/2.x and 3.x.
+   * @throws TypeError | RangeError that names the option and its value.
+   */
+  constructor(exporter: SpanExporter, options?: BatchSpanProcessorOptions)
+  constructor(options: { exporter: SpanExporter } & BatchSpanProcessorOptions)
+  constructor(
+    first: SpanExporter | ({ exporter: SpanExporter } & BatchSpanProcessorOptions),
+    second?: BatchSpanProcessorOptions,
+  ) {
+    const [exporter, options] = isExporter(first) ? [first, second ?? {}] : [first?.exporter, first]
+    if (!isExporter(exporter)) {
+      throw new TypeError(`BatchSpanProcessor: exporter must be a SpanExporter, not ${String(exporter)}`)
+    }
+    const configuration = configureProcessor(options)
+    this.#flushTimeoutMillis = configuration.flushTimeoutMillis
+    this.#shutdownTimeoutMillis = configuration.shutdownTimeoutMillis
+    this.#flushOnRootEnd = configuration.flushOnRootEnd
+    const encoding = (exporter as Partial<EncodingExporter>)[pipelineExporter]?.()
+    this.#pipeline = encoding
+      ? openPipeline(configuration, encoding)
+      : openSpanPipeline(configuration, new StockExporterAdapter(exporter))
+  }
+
+  /** Called by the SDK when a span starts. Counts the sampled ones. */
+  onStart(span: StartedSpan, _parentContext?: Context): void {
+    const spanContext = span.spanContext()
+    if ((spanContext.traceFlags & TraceFlags.SAMPLED) === 0) return
+    this.#openSpans.started(spanContext.spanId, span.parentSpanContext?.spanId ?? span.parentSpanId)
+  }
+
+  /** Called by the SDK when a span has ended. Encodes and queues the sampled ones; never exports. */
+  onEnd(span: ReadableSpan): void {
+    try {
+      const spanContext = span.spanContext()
+      if ((spanContext.traceFlags & TraceFlags.SAMPLED) === 0) return
+      this.#openSpans.ended(spanContext.spanId)
+      if (this.#isShutDown) this.#pipeline.refuse('already_shutdown')
+      else this.#pipeline.offer(span, this.#flushOnRootEnd && isLocalRoot(span))
+    } catch {
+      // Something that is no span.
+      this.#pipeline.refuse('encode_error')
+    }
+  }
+
+  /**
+   * Like `flush`, for callers that have no use for the result.
+   * @param options - `timeoutMillis` defaults to `flushTimeoutMillis` (2000).
+   */
+  async forceFlush(options?: FlushOptions): Promise<void> {
+    await this.flush(options)
+  }
+
+  /**
+   * Sends every span that has ended by now, and says what became of them: exported, rejected, failed, dropped, or
+   * pending when the caller's own deadline came. Waits for exports that are under way, joins other flushes, and never
+   * cuts them short. Spans that end after the call are not waited for. Flush is not delivery: a backend may still lose
+   * what it took.
+   *
+   * @example
+   * ```ts
+   * const result = await processor.flush({ timeoutMillis: 500 })
+   * if (result.status !== 'success') console.warn(`${result.pending} spans pending`, result.error)
+   * ```
+   */
+  async flush(options: FlushOptions = {}): Promise<FlushResult> {
+    const timeoutMillis = callTimeoutMillis(options.timeoutMillis, this.#flushTimeoutMillis)
+    const { signal } = options
+    const openSpans = this.#openSpans.count
+    const others = options.openSpans === 'wait' ? this.#openSpans.whenOthersEnd() : undefined
+    const result = await this.#pipeline.flush({
+      timeoutMillis,
+      signal,
+      openSpans,
+      after: others?.ended,
+      isShutdown: false,
+    })
+    others?.cancel()
+    return result
+  }
+
+  /**
+   * Sends what waits, then shuts the exporter down, once. What is still held at the deadline is dropped as
+   * `shutdown_timeout`; spans that end later are counted as `already_shutdown`. A second call joins the first under
+   * its own deadline.
+   * @param options - `timeoutMillis` defaults to `shutdownTimeoutMillis` (8000).
+   */
+  async shutdown(options: FlushOptions = {}): Promise<void> {
+    this.#isShutDown = true
+    await this.#pipeline.flush({
+      timeoutMillis: callTimeoutMillis(options.timeoutMillis, this.#shutdownTimeoutMillis),
+      signal: options.signal,
+      openSpans: this.#openSpans.count,
+      isShutdown: true,
+    })
+  }
+
+  /** The ledger: `ended = exported + rejected + failed + Σ dropped + pending`. A plain object, the caller's own. */
+  stats(): PipelineStats {
+    return { ...this.#pipeline.stats(), openSpans: this.#openSpans.count }
+  }
+}
+
+function isExporter(value: unknown): value is SpanExporter {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as Partial<SpanExporter>).export === 'function'
+  )
+}
+
+function isLocalRoot(span: ReadableSpan): boolean {
+  const { parentSpanContext, parentSpanId } = span
+  return parentSpanContext === undefined ? !parentSpanId : parentSpanContext.isRemote === true
+}

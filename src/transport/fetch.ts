@@ -1,0 +1,112 @@
+/** The transport over `fetch`: Workers, edge runtimes, browsers, Deno, Bun, and Node when a `fetch` is injected. */
+import {
+  concatenate,
+  failure,
+  MAX_RESPONSE_BYTES,
+  type Transport,
+  type TransportFailure,
+  type TransportOptions,
+  type TransportRequest,
+  type TransportResult,
+} from './transport.ts'
+
+/** How undici and Bun name a connection that the server closed. */
+const CLOSED_SOCKET = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/
+
+/**
+ * Makes the transport. Nothing is looked up or opened before the first request. Never throws.
+ * @param options - Only `fetch` is of interest here. Default: the global one, as it is when a request is made.
+ */
+export function createTransport({ fetch: injected }: TransportOptions = {}): Transport {
+  let answered = false
+
+  async function post({ url, headers, body, signal }: TransportRequest): Promise<TransportResult> {
+    let response: Response
+    try {
+      // Called without a receiver: workerd and browsers throw "Illegal invocation" for any other than the global.
+      const fetch = injected ?? globalThis.fetch
+      response = await fetch(url, {
+        method: 'POST',
+        headers: headers as Record<string, string>,
+        body: body as Uint8Array<ArrayBuffer>,
+        redirect: 'manual',
+        signal,
+      })
+    } catch (error) {
+      if (signal.aborted) return failure('aborted', signal.reason)
+      return failure('network', error, answered && isClosedSocket(error))
+    }
+    if (typeof response?.status !== 'number') {
+      return failure('bad_response', new TypeError('fetch did not answer with a Response'))
+    }
+    answered = true
+    const read = await readBody(response, signal)
+    return {
+      kind: 'response',
+      status: response.status,
+      header: (name) => response.headers?.get(name) ?? undefined,
+      ...read,
+    }
+  }
+
+  return {
+    post,
+    compress: typeof CompressionStream === 'function' ? compress : undefined,
+    close() {},
+  }
+}
+
+function isClosedSocket(error: unknown): boolean {
+  const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } }
+  return CLOSED_SOCKET.test(String(cause?.code ?? code))
+}
+
+/**
+ * Reads the body to its end, or cancels it: a body left alone keeps its connection. The runtime's own `fetch` ends
+ * the body on abort; an injected one may not, hence the listener.
+ */
+async function readBody(
+  response: Response,
+  signal: AbortSignal,
+): Promise<{ body: Uint8Array; failure?: TransportFailure }> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  let problem: TransportFailure | undefined
+  let cancel = (): unknown => undefined
+  try {
+    const reader = response.body?.getReader?.()
+    if (!reader) {
+      // React Native and node-fetch have no web stream.
+      const whole = await response.arrayBuffer?.()
+      if (whole) chunks.push(new Uint8Array(whole))
+      bytes = whole?.byteLength ?? 0
+    } else {
+      cancel = () => reader.cancel().catch(() => {})
+      signal.addEventListener('abort', cancel)
+      while (!signal.aborted) {
+        const { done, value } = await reader.read()
+        if (done) break
+        bytes += value.length
+        if (bytes > MAX_RESPONSE_BYTES) {
+          bytes -= value.length
+          problem = failure('bad_response', new RangeError('response larger than 4 MiB'))
+          break
+        }
+        chunks.push(value)
+      }
+    }
+  } catch (error) {
+    problem = failure('network', error)
+  }
+  signal.removeEventListener('abort', cancel)
+  if (signal.aborted) problem = failure('aborted', signal.reason)
+  if (problem) cancel()
+  const body = concatenate(chunks, bytes)
+  return problem ? { body, failure: problem } : { body }
+}
+
+async function compress(body: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([body as Uint8Array<ArrayBuffer>]).stream()
+  const compressed = new Response(stream.pipeThrough(new CompressionStream('gzip')))
+  return new Uint8Array(await compressed.arrayBuffer())
+}
