@@ -143,8 +143,17 @@ export interface EncodedBatch {
   readonly spanCount: number
 }
 
+/** What metrics call an exporter. */
+export interface ComponentDescription {
+  /** The `otel.component.type`. */
+  readonly type: string
+  /** Where it sends, in the terms of the semantic conventions. */
+  readonly attributes?: Attributes
+}
+
 /** Sends one batch. Never throws, never rejects. */
 export interface Sender<Payload> {
+  readonly description: ComponentDescription
   send(payload: Payload, attempt: Attempt): Promise<Outcome>
   /** Present only where there is something to flush beyond `send`. */
   forceFlush?(): Promise<void>

@@ -73,6 +73,7 @@ export class JsonLinesExporter implements EncodingExporter {
 }
 
 class LineSender implements PipelineExporter {
+  readonly description = { type: 'JsonLinesExporter' }
   readonly maxRequestBytes: number
   readonly #write: (line: string) => void | Promise<void>
   #isShutDown = false

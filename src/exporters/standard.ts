@@ -5,6 +5,7 @@ import { describe } from '../pipeline/report.ts'
 import { suppressTracing } from '../pipeline/suppress.ts'
 import {
   type Attempt,
+  type ComponentDescription,
   ExportError,
   type ExportResult,
   type Outcome,
@@ -24,6 +25,7 @@ const DELIVERED: Outcome = { kind: 'delivered', rejected: 0 }
  * https://opentelemetry.io/docs/specs/otel/trace/sdk/#span-exporter
  */
 export class StockExporterAdapter implements Sender<ReadableSpan[]> {
+  readonly description: ComponentDescription
   /** Absent where the exporter has none: there is then nothing to wait for. */
   readonly forceFlush?: () => Promise<void>
   readonly #exporter: SpanExporter
@@ -32,6 +34,7 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
 
   constructor(exporter: SpanExporter) {
     this.#exporter = exporter
+    this.description = { type: exporter.constructor?.name || 'SpanExporter' }
     if (typeof exporter.forceFlush === 'function') this.forceFlush = async () => exporter.forceFlush?.()
   }
 

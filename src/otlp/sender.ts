@@ -14,6 +14,7 @@ import {
 } from '../transport/transport.ts'
 import {
   type Attempt,
+  type ComponentDescription,
   type EncodedBatch,
   ExportError,
   type Outcome,
@@ -28,6 +29,7 @@ const CONTENT_TYPES = { protobuf: 'application/x-protobuf', json: 'application/j
 
 /** The side of the OTLP exporter that the pipeline talks to. */
 export class OTLPSender implements PipelineExporter {
+  readonly description: ComponentDescription
   readonly maxRequestBytes: number
   readonly timeoutMillis: number | undefined
   readonly attemptTimeoutMillis: number | undefined
@@ -44,6 +46,14 @@ export class OTLPSender implements PipelineExporter {
     createEncoder: () => SpanEncoder,
   ) {
     this.#configuration = configuration
+    const { hostname, port, protocol } = new URL(configuration.url)
+    this.description = {
+      type: configuration.encoding === 'json' ? 'otlp_http_json_span_exporter' : 'otlp_http_span_exporter',
+      attributes: {
+        'server.address': hostname,
+        'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
+      },
+    }
     this.maxRequestBytes = configuration.maxRequestBytes
     this.timeoutMillis = configuration.timeoutMillis
     this.attemptTimeoutMillis = configuration.attemptTimeoutMillis

@@ -88,7 +88,7 @@ export class Backlog<Payload> implements Admission {
   }
 
   encodingFailed(sequence: number, cause: unknown): void {
-    this.#ledger.spanDropped('encode_error', sequence)
+    this.#ledger.spanDropped('encode_error', sequence, false)
     this.#onEncodeError(cause)
   }
 
@@ -141,7 +141,7 @@ export class Backlog<Payload> implements Admission {
 
   #dropOldest(reason: DropReason): void {
     const parked = this.#parked[0]
-    this.#ledger.spanDropped(reason, this.firstSequence)
+    this.#ledger.spanDropped(reason, this.firstSequence, parked !== undefined)
     if (parked === undefined) {
       this.#queue.dropOldest()
       return

@@ -269,6 +269,7 @@ export class DrainLoop<Payload> {
     if (this.#closed !== undefined) return this.#closed
     this.#isClosing = true
     this.#schedule?.cancel()
+    this.#books.metrics?.shutdown()
     this.#closed = Promise.resolve()
     this.#lease.drop()
     this.#backlog.dropAll('shutdown_timeout')

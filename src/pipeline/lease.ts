@@ -15,6 +15,7 @@ import type { AttemptResult } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
 import { monotonicNow } from './deadline.ts'
 import type { Ledger } from './ledger.ts'
+import type { SdkMetrics } from './metrics.ts'
 import type { Pace } from './pace.ts'
 import type { Batch } from './queue.ts'
 import type { Reporter } from './report.ts'
@@ -34,6 +35,7 @@ export interface LeaseBooks {
   readonly ledger: Ledger
   readonly pace: Pace
   readonly reporter: Reporter
+  readonly metrics: SdkMetrics | undefined
 }
 
 /** Hands out batches one at a time, and settles them. */
@@ -89,7 +91,7 @@ export class Lease<Payload> {
       reporter.failed(outcome.error)
       if (outcome.kind === 'final') {
         ledger.batchFailed(batch, outcome.error)
-        this.#settled(batch)
+        this.#settled(batch, outcome.error)
       } else {
         this.#applyTooLarge(batch, outcome.error)
       }
@@ -99,8 +101,10 @@ export class Lease<Payload> {
 
   /** Gives up what is out. */
   drop(): void {
+    const { ledger, metrics, reporter } = this.#books
     for (const piece of this.#pieces()) {
-      this.#books.ledger.batchDropped('shutdown_timeout', piece)
+      ledger.batchDropped('shutdown_timeout', piece)
+      metrics?.exportEnded(piece.count, reporter.lastError ?? shutDown())
       piece.release()
     }
     this.#batch = undefined
@@ -129,7 +133,10 @@ export class Lease<Payload> {
   }
 
   #take(): Batch<Payload> | undefined {
-    return this.#backlog.take(this.#options.maxExportBatchSize, this.#options.maxExportBatchBytes)
+    const isNew = !this.#backlog.hasParked
+    const batch = this.#backlog.take(this.#options.maxExportBatchSize, this.#options.maxExportBatchBytes)
+    if (batch !== undefined) this.#books.metrics?.exportStarted(batch.count, isNew)
+    return batch
   }
 
   #begin(batch: Batch<Payload> | undefined): void {
@@ -156,29 +163,35 @@ export class Lease<Payload> {
   }
 
   #putBack(): void {
-    for (const piece of this.#pieces()) this.#backlog.putBack(piece)
+    const { metrics, reporter } = this.#books
+    for (const piece of this.#pieces()) {
+      metrics?.exportPutBack(piece.count, reporter.lastError)
+      this.#backlog.putBack(piece)
+    }
     this.#batch = undefined
     this.#rest = []
   }
 
   #applyDelivered(batch: Batch<Payload>, outcome: Outcome & { kind: 'delivered' }): void {
-    const { ledger, reporter } = this.#books
+    const { ledger, metrics, reporter } = this.#books
     const rejected = Math.min(outcome.rejected, batch.count)
-    if (rejected > 0) {
+    if (rejected === 0) {
+      ledger.batchDelivered(batch, 0)
+      metrics?.exportEnded(batch.count)
+    } else {
       const remark = outcome.message === undefined ? '' : `: ${outcome.message}`
       const error = new ExportError('partial_success', `the backend rejected ${rejected} spans${remark}`)
       ledger.batchDelivered(batch, rejected, error)
+      metrics?.exportRejected(batch.count, rejected)
       reporter.rejected(error)
-    } else {
-      ledger.batchDelivered(batch, 0)
     }
-    this.#settled(batch)
+    this.#nextPiece(batch)
   }
 
   #applyTooLarge(batch: Batch<Payload>, error: ExportError): void {
     if (batch.count === 1) {
       this.#books.ledger.batchDropped('span_too_large', batch, error)
-      this.#settled(batch)
+      this.#settled(batch, error)
       return
     }
     const [first, second] = batch.split()
@@ -199,7 +212,7 @@ export class Lease<Payload> {
     if (isConvicted || this.#options.maxAttempts === 1) {
       this.#suspect = undefined
       ledger.batchDropped('retry_exhausted', batch, outcome.error)
-      this.#settled(batch)
+      this.#settled(batch, outcome.error)
       return
     }
     this.#attempts++
@@ -210,9 +223,18 @@ export class Lease<Payload> {
     }
   }
 
-  /** The batch has its place in the ledger: goes on with the next piece, if it was cut. */
-  #settled(batch: Batch<Payload>): void {
+  #settled(batch: Batch<Payload>, error: ExportError): void {
+    this.#books.metrics?.exportEnded(batch.count, error)
+    this.#nextPiece(batch)
+  }
+
+  /** The batch has its place in the ledger: goes on with what was cut off it, if it was. */
+  #nextPiece(batch: Batch<Payload>): void {
     batch.release()
     this.#begin(this.#rest.shift())
   }
+}
+
+function shutDown(): ExportError {
+  return new ExportError('aborted', 'the processor was shut down')
 }

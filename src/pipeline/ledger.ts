@@ -18,6 +18,9 @@ export interface Tally {
   error: ExportError | undefined
 }
 
+/** Hears of every drop; `wasHandedOver` if an exporter had seen the spans. */
+export type DropListener = (reason: DropReason, count: number, wasHandedOver: boolean) => void
+
 /** The books of one processor. */
 export class Ledger {
   ended = 0
@@ -34,10 +37,10 @@ export class Ledger {
     shutdown_timeout: 0,
   }
   readonly #tallies = new Set<Tally>()
-  readonly #onDrop: (reason: DropReason, count: number) => void
+  readonly #onDrop: DropListener
 
   /** @param onDrop - Called synchronously, from within `span.end()` too: it must only take note. */
-  constructor(onDrop: (reason: DropReason, count: number) => void) {
+  constructor(onDrop: DropListener) {
     this.#onDrop = onDrop
   }
 
@@ -77,7 +80,7 @@ export class Ledger {
   }
 
   batchDropped(reason: DropReason, batch: Batch<unknown>, error?: ExportError): void {
-    this.#drop(reason, batch.count)
+    this.#drop(reason, batch.count, true)
     for (const tally of this.#tallies) {
       const covered = batch.countThrough(tally.watermark)
       if (covered === 0) continue
@@ -87,19 +90,19 @@ export class Ledger {
   }
 
   /** A span that had been taken in is given up. */
-  spanDropped(reason: DropReason, sequence: number): void {
-    this.#drop(reason, 1)
+  spanDropped(reason: DropReason, sequence: number, wasHandedOver: boolean): void {
+    this.#drop(reason, 1, wasHandedOver)
     for (const tally of this.#tallies) if (sequence <= tally.watermark) tally.dropped++
   }
 
   /** A span is turned away as it ends. */
   spanRefused(reason: DropReason): void {
     this.ended++
-    this.#drop(reason, 1)
+    this.#drop(reason, 1, false)
   }
 
-  #drop(reason: DropReason, count: number): void {
+  #drop(reason: DropReason, count: number, wasHandedOver: boolean): void {
     this.dropped[reason] += count
-    this.#onDrop(reason, count)
+    this.#onDrop(reason, count, wasHandedOver)
   }
 }

@@ -1,4 +1,5 @@
 /** Puts the stages together: backlog, ledger, pace, drain loop. */
+import type { MeterProvider } from '@opentelemetry/api'
 import type {
   DropReason,
   EncodedBatch,
@@ -14,6 +15,7 @@ import { CircuitBreaker, type CircuitBreakerOptions } from './breaker.ts'
 import { DrainLoop } from './drain.ts'
 import type { CallOptions } from './flush.ts'
 import { Ledger } from './ledger.ts'
+import { SdkMetrics } from './metrics.ts'
 import { Pace } from './pace.ts'
 import type { Admission, SpanQueue } from './queue.ts'
 import { type ReportCallbacks, Reporter } from './report.ts'
@@ -30,6 +32,7 @@ export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
   readonly retry: RetryOptions
   readonly circuitBreaker: CircuitBreakerOptions | undefined
   readonly maxExportsPerSecond: number | undefined
+  readonly selfObsMeterProvider: MeterProvider | undefined
 }
 
 /** The pipeline behind one processor, whatever kind of exporter it drives. */
@@ -71,13 +74,23 @@ class PipelineOf<Payload> implements Pipeline {
     const reporter = new Reporter(configuration)
     const breaker = circuitBreaker && new CircuitBreaker(circuitBreaker)
     const pace = new Pace(retry, breaker, maxExportsPerSecond)
-    this.#ledger = new Ledger((reason, count) => reporter.dropped(reason, count))
+    const metrics =
+      configuration.selfObsMeterProvider &&
+      new SdkMetrics(configuration.selfObsMeterProvider, {
+        maxQueueSize: configuration.maxQueueSize,
+        exporter: sender.description,
+        queueSize: () => this.#backlog.count,
+      })
+    this.#ledger = new Ledger((reason, count, wasHandedOver) => {
+      reporter.dropped(reason, count)
+      if (!wasHandedOver) metrics?.dropped(reason, count)
+    })
     const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
     this.#backlog = new Backlog(createQueue, configuration, this.#ledger, onEncodeError)
     this.#loop = new DrainLoop(
       this.#backlog,
       sender,
-      { ledger: this.#ledger, pace, reporter },
+      { ledger: this.#ledger, pace, reporter, metrics },
       {
         maxExportBatchSize: configuration.maxExportBatchSize,
         maxExportBatchBytes: configuration.maxExportBatchBytes,

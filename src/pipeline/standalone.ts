@@ -67,8 +67,10 @@ export class StandaloneExport {
         retry: DEFAULT_RETRY,
         circuitBreaker: undefined,
         maxExportsPerSecond: undefined,
+        selfObsMeterProvider: undefined,
       },
       {
+        description: exporter.description,
         maxRequestBytes: exporter.maxRequestBytes,
         timeoutMillis,
         attemptTimeoutMillis: exporter.attemptTimeoutMillis,

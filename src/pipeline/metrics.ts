@@ -1,0 +1,123 @@
+/**
+ * The SDK's own metrics, as the semantic conventions name them:
+ * https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
+ */
+import type { Attributes, MeterProvider } from '@opentelemetry/api'
+import type { ComponentDescription, DropReason, ExportError } from '../types.ts'
+import { monotonicNow } from './deadline.ts'
+
+const PROCESSOR_TYPE = 'batching_span_processor'
+
+/** Components of each type so far: their names are numbered. */
+const instances = new Map<string, number>()
+
+function identify(type: string): Attributes {
+  const instance = instances.get(type) ?? 0
+  instances.set(type, instance + 1)
+  return { 'otel.component.type': type, 'otel.component.name': `${type}/${instance}` }
+}
+
+/** What the metrics of one pipeline are about. */
+export interface MetricsSubject {
+  readonly maxQueueSize: number
+  readonly exporter: ComponentDescription
+  queueSize(): number
+}
+
+/** Records the metrics of one pipeline. */
+export class SdkMetrics {
+  readonly #processor = identify(PROCESSOR_TYPE)
+  readonly #exporter: Attributes
+  readonly #processed
+  readonly #inflight
+  readonly #exported
+  readonly #duration
+  #startedAt = 0
+  readonly #stopObserving: () => void
+
+  constructor(meterProvider: MeterProvider, { maxQueueSize, exporter, queueSize }: MetricsSubject) {
+    this.#exporter = { ...identify(exporter.type), ...exporter.attributes }
+    const meter = meterProvider.getMeter('tailrace')
+    this.#processed = meter.createCounter('otel.sdk.processor.span.processed', {
+      unit: '{span}',
+      description: 'The number of spans for which the processing has finished, either successful or failed.',
+    })
+    this.#inflight = meter.createUpDownCounter('otel.sdk.exporter.span.inflight', {
+      unit: '{span}',
+      description:
+        'The number of spans which were passed to the exporter, but that have not been exported yet.',
+    })
+    this.#exported = meter.createCounter('otel.sdk.exporter.span.exported', {
+      unit: '{span}',
+      description: 'The number of spans for which the export has finished, either successful or failed.',
+    })
+    this.#duration = meter.createHistogram('otel.sdk.exporter.operation.duration', {
+      unit: 's',
+      description: 'The duration of exporting a batch of telemetry records.',
+    })
+    const capacity = meter.createUpDownCounter('otel.sdk.processor.span.queue.capacity', {
+      unit: '{span}',
+      description:
+        'The maximum number of spans the queue of a given instance of an SDK span processor can hold.',
+    })
+    capacity.add(maxQueueSize, this.#processor)
+    const size = meter.createObservableUpDownCounter('otel.sdk.processor.span.queue.size', {
+      unit: '{span}',
+      description: 'The number of spans in the queue of a given instance of an SDK span processor.',
+    })
+    const observe: Parameters<typeof size.addCallback>[0] = (result) =>
+      result.observe(queueSize(), this.#processor)
+    size.addCallback(observe)
+    this.#stopObserving = () => {
+      size.removeCallback(observe)
+      capacity.add(-maxQueueSize, this.#processor)
+    }
+  }
+
+  /** Spans were given up before any exporter saw them. */
+  dropped(reason: DropReason, count: number): void {
+    this.#processed.add(count, { ...this.#processor, 'error.type': reason })
+  }
+
+  /** A batch is handed to the exporter; `isNew` unless it was before. A span counts as processed from here on. */
+  exportStarted(count: number, isNew: boolean): void {
+    this.#startedAt = monotonicNow()
+    if (isNew) this.#processed.add(count, this.#processor)
+    this.#inflight.add(count, this.#exporter)
+  }
+
+  /** The exporter is done with these spans. */
+  exportEnded(count: number, error?: ExportError): void {
+    this.#leave(count, error)
+    if (count > 0) this.#exported.add(count, this.#attributes(error))
+  }
+
+  /** The exporter is done with a batch of which the backend rejected a part. */
+  exportRejected(count: number, rejected: number): void {
+    this.#leave(count, undefined)
+    if (count > rejected) this.#exported.add(count - rejected, this.#exporter)
+    this.#exported.add(rejected, { ...this.#exporter, 'error.type': 'rejected' })
+  }
+
+  /** The batch waits again: its export has failed, its spans are not settled. */
+  exportPutBack(count: number, error: ExportError | undefined): void {
+    this.#leave(count, error)
+  }
+
+  shutdown(): void {
+    this.#stopObserving()
+  }
+
+  #leave(count: number, error: ExportError | undefined): void {
+    this.#inflight.add(-count, this.#exporter)
+    const attributes = this.#attributes(error)
+    if (error?.status !== undefined) attributes['http.response.status_code'] = error.status
+    this.#duration.record((monotonicNow() - this.#startedAt) / 1000, attributes)
+    this.#startedAt = monotonicNow()
+  }
+
+  #attributes(error: ExportError | undefined): Attributes {
+    if (error === undefined) return { ...this.#exporter }
+    return { ...this.#exporter, 'error.type': error.status === undefined ? error.code : String(error.status) }
+  }
+}

@@ -1,0 +1,160 @@
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics'
+import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { BatchSpanProcessor, type BatchSpanProcessorOptions, OTLPTraceExporter } from '../../src/index.ts'
+
+/** Answers each request in turn with the status, or else the body, that comes next. */
+function scriptedFetch(...answers: (number | Uint8Array)[]): typeof fetch {
+  return async () => {
+    const answer = answers.shift() ?? 200
+    return typeof answer === 'number'
+      ? new Response(null, { status: answer })
+      : new Response(answer as BodyInit, { headers: { 'content-type': 'application/x-protobuf' } })
+  }
+}
+
+/** `partial_success { rejected_spans: 2 }` in protobuf. */
+const TWO_REJECTED = new Uint8Array([0x0a, 0x02, 0x08, 0x02])
+
+let exporter: InMemoryMetricExporter
+let reader: PeriodicExportingMetricReader
+let meterProvider: MeterProvider
+
+beforeEach(() => {
+  exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+  reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
+  meterProvider = new MeterProvider({ readers: [reader] })
+})
+
+afterEach(() => meterProvider.shutdown())
+
+/** What the metrics SDK has, as `name{error.type}: value`, of the components that exist since the test began. */
+async function readMetrics(): Promise<
+  Map<string, { value: unknown; unit: string; attributes: Record<string, unknown> }>
+> {
+  exporter.reset()
+  await meterProvider.forceFlush()
+  const read = new Map<string, { value: unknown; unit: string; attributes: Record<string, unknown> }>()
+  for (const resource of exporter.getMetrics()) {
+    for (const { metrics } of resource.scopeMetrics) {
+      for (const { descriptor, dataPoints } of metrics) {
+        for (const { attributes, value } of dataPoints) {
+          const error = attributes['error.type'] === undefined ? '' : `{${String(attributes['error.type'])}}`
+          read.set(descriptor.name + error, { value, unit: descriptor.unit, attributes })
+        }
+      }
+    }
+  }
+  return read
+}
+
+function pipeline(fetch: typeof globalThis.fetch, options: BatchSpanProcessorOptions = {}) {
+  const processor = new BatchSpanProcessor(
+    new OTLPTraceExporter({ fetch, url: 'http://collector.test:4318/v1/traces' }),
+    {
+      selfObsMeterProvider: meterProvider,
+      ...options,
+    },
+  )
+  const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer('metrics')
+  const endSpans = (count: number) => {
+    for (let i = 0; i < count; i++) tracer.startSpan(`span ${i}`).end()
+  }
+  return { processor, endSpans }
+}
+
+test('B49: queue size and capacity are those of the processor, in spans', async () => {
+  const { processor, endSpans } = pipeline(scriptedFetch(), { maxQueueSize: 100, scheduledDelayMillis: 0 })
+  endSpans(7)
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.processor.span.queue.size')).toMatchObject({ value: 7, unit: '{span}' })
+  expect(metrics.get('otel.sdk.processor.span.queue.capacity')).toMatchObject({ value: 100, unit: '{span}' })
+  const { attributes } = metrics.get('otel.sdk.processor.span.queue.size') ?? {}
+  expect(attributes?.['otel.component.type']).toBe('batching_span_processor')
+  expect(attributes?.['otel.component.name']).toMatch(/^batching_span_processor\/\d+$/)
+  await processor.shutdown()
+})
+
+test('B49: a span counts as processed when it is handed over, not when its export has ended', async () => {
+  let answer = (_: Response) => {}
+  const { processor, endSpans } = pipeline(() => new Promise((resolve) => (answer = resolve)))
+  endSpans(3)
+  const flushed = processor.flush()
+  const during = await readMetrics()
+  expect(during.get('otel.sdk.processor.span.processed')).toMatchObject({ value: 3, unit: '{span}' })
+  expect(during.get('otel.sdk.exporter.span.inflight')).toMatchObject({ value: 3, unit: '{span}' })
+  expect(during.has('otel.sdk.exporter.span.exported')).toBe(false)
+  answer(new Response(null))
+  await flushed
+  const after = await readMetrics()
+  expect(after.get('otel.sdk.processor.span.processed')?.value).toBe(3)
+  expect(after.get('otel.sdk.exporter.span.inflight')?.value).toBe(0)
+  expect(after.get('otel.sdk.exporter.span.exported')).toMatchObject({
+    value: 3,
+    unit: '{span}',
+    attributes: {
+      'otel.component.type': 'otlp_http_span_exporter',
+      'server.address': 'collector.test',
+      'server.port': 4318,
+    },
+  })
+  expect(after.get('otel.sdk.exporter.operation.duration')).toMatchObject({ unit: 's', value: { count: 1 } })
+  await processor.shutdown()
+})
+
+test('B49: dropped spans are processed with the reason as error.type', async () => {
+  const { processor, endSpans } = pipeline(scriptedFetch(), { maxQueueSize: 4, scheduledDelayMillis: 0 })
+  endSpans(10)
+  await processor.flush()
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.processor.span.processed{queue_full}')?.value).toBe(6)
+  expect(metrics.get('otel.sdk.processor.span.processed')?.value).toBe(4)
+  await processor.shutdown()
+})
+
+test('B49: a refused batch is exported with its status as error.type and on the duration', async () => {
+  const { processor, endSpans } = pipeline(scriptedFetch(400))
+  endSpans(5)
+  await processor.flush()
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.exporter.span.exported{400}')?.value).toBe(5)
+  expect(metrics.get('otel.sdk.exporter.span.inflight')?.value).toBe(0)
+  const duration = metrics.get('otel.sdk.exporter.operation.duration{400}')
+  expect(duration?.attributes['http.response.status_code']).toBe(400)
+  await processor.shutdown()
+})
+
+test('B49: spans that the backend rejected are exported with error.type rejected', async () => {
+  const { processor, endSpans } = pipeline(scriptedFetch(TWO_REJECTED))
+  endSpans(5)
+  await processor.flush()
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.exporter.span.exported')?.value).toBe(3)
+  expect(metrics.get('otel.sdk.exporter.span.exported{rejected}')?.value).toBe(2)
+  await processor.shutdown()
+})
+
+test('B49: a batch that is sent again is processed and in flight once', async () => {
+  const { processor, endSpans } = pipeline(scriptedFetch(503, 503), { retry: { initialBackoffMillis: 1 } })
+  endSpans(5)
+  await processor.flush()
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.processor.span.processed')?.value).toBe(5)
+  expect(metrics.get('otel.sdk.exporter.span.exported')?.value).toBe(5)
+  expect(metrics.get('otel.sdk.exporter.span.inflight')?.value).toBe(0)
+  await processor.shutdown()
+})
+
+test('B49: after shutdown the queue is no longer observed', async () => {
+  const { processor, endSpans } = pipeline(scriptedFetch())
+  endSpans(1)
+  await processor.shutdown()
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.processor.span.queue.size')).toBeUndefined()
+  expect(metrics.get('otel.sdk.processor.span.queue.capacity')?.value).toBe(0)
+})
