@@ -234,6 +234,13 @@ export class DrainLoop<Payload> {
   }
 
   #expire(call: FlushCall): void {
+    const pending = this.pendingThrough(call.tally.watermark)
+    if (pending > 0 && !call.expiresAtOnce) {
+      const age = Math.round(this.#lease.ageMillis(monotonicNow()))
+      this.#books.reporter.flushTimedOut(
+        `a flush timed out: ${pending} spans pending, the oldest on their way for ${age} ms`,
+      )
+    }
     if (call.isShutdown && !this.#callers.hasOtherShutdown(call)) this.#close()
     this.#callers.settle(call, 'expired')
     this.#settleCovered()

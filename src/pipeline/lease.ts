@@ -47,6 +47,8 @@ export class Lease<Payload> {
   /** What was cut off the batch because it was too large, in order. */
   #rest: Batch<Payload>[] = []
   #attempts = 0
+  /** When the batch was taken. */
+  #begunAt = 0
   /** When this round of attempts is over. */
   #roundEndsAt = 0
   /** One retry at once is free: for a socket that died of old age, or in a freeze. */
@@ -119,6 +121,11 @@ export class Lease<Payload> {
     return this.#batch?.firstSequence ?? Infinity
   }
 
+  /** For how long the batch has been out, in milliseconds. */
+  ageMillis(now: number): number {
+    return this.#batch === undefined ? 0 : now - this.#begunAt
+  }
+
   get bytes(): number {
     return this.#pieces().reduce((bytes, piece) => bytes + piece.bytes, 0)
   }
@@ -135,7 +142,9 @@ export class Lease<Payload> {
   #take(): Batch<Payload> | undefined {
     const isNew = !this.#backlog.hasParked
     const batch = this.#backlog.take(this.#options.maxExportBatchSize, this.#options.maxExportBatchBytes)
-    if (batch !== undefined) this.#books.metrics?.exportStarted(batch.count, isNew)
+    if (batch === undefined) return undefined
+    this.#begunAt = monotonicNow()
+    this.#books.metrics?.exportStarted(batch.count, isNew)
     return batch
   }
 
