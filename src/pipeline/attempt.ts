@@ -1,6 +1,6 @@
 /** One attempt at a batch, under its deadline and its lease. */
 import { ExportError, type Outcome, type Sender } from '../types.ts'
-import { monotonicNow, NO_TIMER, startTimer, type Timer } from './deadline.ts'
+import { monotonicNow, startTimer, type Timer } from './deadline.ts'
 import type { Batch } from './queue.ts'
 import { describe } from './report.ts'
 import { suppressTracing } from './suppress.ts'
@@ -8,7 +8,10 @@ import { suppressTracing } from './suppress.ts'
 /** A sender that does not settle after its attempt was aborted loses its lease this much later, in milliseconds. */
 export const LEASE_GRACE_MILLIS = 5000
 
-/** A timer that fires this much too late, in milliseconds, was not late: the process stood still. */
+/** How often the clock is looked at during an attempt, in milliseconds. */
+const TICK_MILLIS = 1000
+
+/** A tick that comes this much too late, in milliseconds, was not late: the process stood still. */
 const FREEZE_MILLIS = 1000
 
 /** What came of an attempt. */
@@ -26,49 +29,57 @@ export function makeAttempt<Payload>(
   controller: AbortController,
 ): Promise<AttemptResult> {
   return new Promise((resolve) => {
-    let timer: Timer = NO_TIMER
-    let settled = false
+    let deadline = monotonicNow() + timeoutMillis
+    let nextTickAt = deadline
+    let timer: Timer
+    let isSettled = false
     let wasFrozen = false
 
     function settle(outcome: Outcome): void {
-      if (settled) return
-      settled = true
+      if (isSettled) return
+      isSettled = true
       timer.cancel()
+      lookAtClock()
       resolve({ outcome, wasFrozen })
     }
 
     function fail(cause: unknown): void {
-      settle({
-        kind: 'final',
-        error: new ExportError('exporter_failed', `the exporter threw: ${describe(cause)}`, { cause }),
-      })
+      const error = new ExportError('exporter_failed', `the exporter threw: ${describe(cause)}`, { cause })
+      settle({ kind: 'final', error })
     }
 
-    function giveUp(): void {
+    /** A freeze does not count against the attempt: whoever froze the process froze its chance to answer, too. */
+    function lookAtClock(): void {
+      const lateMillis = monotonicNow() - nextTickAt
+      if (lateMillis <= FREEZE_MILLIS) return
+      wasFrozen = true
+      deadline += lateMillis
+    }
+
+    function scheduleTick(): void {
+      const now = monotonicNow()
+      const waitMillis = Math.min(TICK_MILLIS, deadline - now)
+      nextTickAt = now + waitMillis
+      timer = startTimer(tick, waitMillis)
+    }
+
+    function tick(): void {
+      lookAtClock()
+      // Timers may fire a fraction of a millisecond early.
+      if (deadline - monotonicNow() >= 1) {
+        scheduleTick()
+        return
+      }
       const error = new ExportError('timeout', `no answer within ${Math.round(timeoutMillis)} ms`)
+      nextTickAt = Infinity
       timer = startTimer(() => settle({ kind: 'retryable', error }), LEASE_GRACE_MILLIS)
       controller.abort(error)
     }
 
-    function armTimeout(): void {
-      const dueAt = monotonicNow() + timeoutMillis
-      timer = startTimer(() => {
-        const isLate = monotonicNow() - dueAt > FREEZE_MILLIS
-        // After a freeze the answer may be waiting in the socket: the attempt gets its time again, once.
-        if (isLate && !wasFrozen) {
-          wasFrozen = true
-          armTimeout()
-        } else {
-          giveUp()
-        }
-      }, timeoutMillis)
-    }
-
-    armTimeout()
+    scheduleTick()
     try {
-      const sending = suppressTracing(() =>
-        sender.send(batch.payload, { signal: controller.signal, timeoutMillis }),
-      )
+      const { signal } = controller
+      const sending = suppressTracing(() => sender.send(batch.payload, { signal, timeoutMillis }))
       Promise.resolve(sending).then(settle, fail)
     } catch (cause) {
       fail(cause)
