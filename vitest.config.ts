@@ -12,7 +12,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/**/fixtures/**'],
+    exclude: ['**/node_modules/**', 'test/**/fixtures/**', 'test/runtimes/**'],
     pool: 'forks',
     testTimeout: 10_000,
     hookTimeout: 20_000,

@@ -1,0 +1,32 @@
+/** Programs for child processes, bundled from the sources, so that they start at once and on any version of Node. */
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const CACHE = fileURLToPath(new URL('../../node_modules/.cache/tailrace', import.meta.url))
+
+/**
+ * Bundles a program under `test/programs`; packages stay outside.
+ * @returns The path of the bundle, one for each process that asks.
+ */
+export async function bundleProgram(program: string): Promise<string> {
+  await mkdir(CACHE, { recursive: true })
+  const outfile = join(CACHE, `${basename(program, '.ts')}-${process.pid}.mjs`)
+  await build({
+    entryPoints: [fileURLToPath(new URL(`../programs/${program}`, import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    packages: 'external',
+    // `packages` would leave these outside as well.
+    alias: {
+      tailrace: fileURLToPath(new URL('../../src/index.ts', import.meta.url)),
+      '#transport': fileURLToPath(new URL('../../src/transport/node-http.ts', import.meta.url)),
+    },
+    logLevel: 'warning',
+  })
+  return outfile
+}

@@ -1,0 +1,3 @@
+import { describeFreezing } from '../helpers/freeze-suite.ts'
+
+describeFreezing(process.execPath)
