@@ -51,19 +51,40 @@ export interface OTLPConfiguration {
   readonly secrets: ReadonlySet<string>
 }
 
-/** The names of all options: the compiler sees to it that none is missing. */
-const KNOWN: Record<keyof OTLPTraceExporterOptions, 1> = {
-  url: 1,
-  headers: 1,
-  timeoutMillis: 1,
-  attemptTimeoutMillis: 1,
-  compression: 1,
-  encoding: 1,
-  maxRequestBytes: 1,
-  userAgent: 1,
-  fetch: 1,
-  agent: 1,
-  tls: 1,
+/** What an option must be. */
+interface Check {
+  readonly accepts: (value: never) => boolean
+  readonly expected: string
+  /** Values of this type that are not accepted are a RangeError; all else is a TypeError. */
+  readonly type?: 'number' | 'string'
+}
+
+function numberFrom(min: number, max: number): Check {
+  const accepts = (value: unknown): boolean => typeof value === 'number' && value >= min && value <= max
+  return { accepts, expected: `a number from ${min} to ${max}`, type: 'number' }
+}
+
+function oneOf(...values: unknown[]): Check {
+  return { accepts: (value) => values.includes(value), expected: values.join(' or '), type: 'string' }
+}
+
+const isObject = (value: unknown): boolean => Object(value) === value
+const aTimeout = numberFrom(0, MAX_TIMEOUT_MILLIS)
+const anObject: Check = { accepts: isObject, expected: 'an object' }
+const anObjectOrFunction: Check = { accepts: isObject, expected: 'an object or a function' }
+
+const CHECKS: Record<keyof OTLPTraceExporterOptions, Check> = {
+  url: { accepts: (value) => !!httpUrl(String(value)), expected: 'an http or https URL' },
+  headers: anObjectOrFunction,
+  timeoutMillis: aTimeout,
+  attemptTimeoutMillis: aTimeout,
+  compression: oneOf('none', 'gzip'),
+  encoding: oneOf('protobuf', 'json'),
+  maxRequestBytes: numberFrom(1, Number.MAX_SAFE_INTEGER),
+  userAgent: { accepts: (value) => isHeader('user-agent', value), expected: 'text for a header' },
+  fetch: { accepts: (value) => typeof value === 'function', expected: 'a function' },
+  agent: anObjectOrFunction,
+  tls: anObject,
 }
 
 /**
@@ -71,51 +92,46 @@ const KNOWN: Record<keyof OTLPTraceExporterOptions, 1> = {
  * @throws TypeError | RangeError that names the option and the value, but no header value, credentials or query.
  */
 export function configure(options: OTLPTraceExporterOptions): OTLPConfiguration {
-  if (typeof options !== 'object' || options === null)
-    throw invalid(TypeError, 'options', options, 'an object')
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(KNOWN, name)) warnOnce(`OTLPTraceExporter: unknown option ${name} is ignored`)
-  }
-  const { fetch, agent, tls, headers, userAgent } = options
-  if (fetch !== undefined && typeof fetch !== 'function')
-    throw invalid(TypeError, 'fetch', fetch, 'a function')
-  if (agent !== undefined && Object(agent) !== agent) {
-    throw invalid(TypeError, 'agent', agent, 'an Agent, or a function that makes one')
-  }
-  // Never shown: it may be a key.
-  if (tls !== undefined && Object(tls) !== tls) throw invalid(TypeError, 'tls', typeof tls, 'an object')
-  if (userAgent !== undefined && !isHeader('user-agent', userAgent)) {
-    throw invalid(TypeError, 'userAgent', userAgent, 'text for a header')
+  check('options', options, anObject)
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(CHECKS, name)) warnOnce(`OTLPTraceExporter: unknown option ${name} is ignored`)
+    else if (value !== undefined) check(name, value, CHECKS[name as keyof typeof CHECKS])
   }
 
   const environment = otlpEnvironment()
+  const { headers = {}, userAgent } = options
   const configuredUrl = options.url === undefined ? environment.url : httpUrl(String(options.url))
-  if (options.url !== undefined && !configuredUrl) {
-    throw invalid(TypeError, 'url', printableUrl(String(options.url)), 'an http or https URL')
-  }
   const url = configuredUrl ?? new URL('http://localhost:4318/v1/traces')
+  const isFunction = typeof headers === 'function'
   const secrets = new Set<string>()
   const allHeaders: Record<string, string> = Object.create(null)
   takeCredentials(url, allHeaders, secrets)
   addHeaders(environment.headers, allHeaders, secrets)
-  const isFunction = typeof headers === 'function'
-  if (headers !== undefined && !isFunction) addHeaders(headers, allHeaders, secrets)
+  if (!isFunction) addHeaders(headers, allHeaders, secrets)
 
   return {
     url: url.href,
     target: url.origin + url.pathname,
     headers: allHeaders,
     headersFunction: isFunction ? headers : undefined,
-    timeoutMillis:
-      (number(options, 'timeoutMillis', 0, MAX_TIMEOUT_MILLIS) ?? environment.timeoutMillis ?? 10_000) ||
-      undefined,
-    attemptTimeoutMillis: number(options, 'attemptTimeoutMillis', 0, MAX_TIMEOUT_MILLIS) || undefined,
-    compression: oneOf(options, 'compression', ['none', 'gzip']) ?? environment.compression ?? 'none',
-    encoding: oneOf(options, 'encoding', ['protobuf', 'json']) ?? environment.encoding ?? 'protobuf',
-    maxRequestBytes: number(options, 'maxRequestBytes', 1, Number.MAX_SAFE_INTEGER) ?? 64 * 1024 * 1024,
+    timeoutMillis: (options.timeoutMillis ?? environment.timeoutMillis ?? 10_000) || undefined,
+    attemptTimeoutMillis: options.attemptTimeoutMillis || undefined,
+    compression: options.compression ?? environment.compression ?? 'none',
+    encoding: options.encoding ?? environment.encoding ?? 'protobuf',
+    maxRequestBytes: options.maxRequestBytes ?? 64 * 1024 * 1024,
     userAgent,
     secrets,
   }
+}
+
+function check(name: string, value: unknown, { accepts, expected, type }: Check): void {
+  if (accepts(value as never)) return
+  const ErrorType = typeof value === type ? RangeError : TypeError
+  // Headers and keys in the wrong form are secrets all the same.
+  const shown = /^(headers|tls)$/.test(name) ? typeof value : String(value)
+  throw new ErrorType(
+    `OTLPTraceExporter: ${name} must be ${expected}, not ${name === 'url' ? printableUrl(shown) : shown}`,
+  )
 }
 
 /**
@@ -128,8 +144,7 @@ export function addHeaders(
   target: Record<string, string>,
   secrets: Set<string>,
 ): void {
-  if (typeof headers !== 'object' || headers === null)
-    throw invalid(TypeError, 'headers', typeof headers, 'an object')
+  check('headers', headers, anObject)
   for (const [name, value] of Object.entries(headers)) {
     if (!isHeader(name, value)) {
       throw new TypeError(
@@ -163,36 +178,4 @@ function takeCredentials(url: URL, headers: Record<string, string>, secrets: Set
   headers.authorization = `Basic ${basic}`
   addSecrets([username, password, ...decoded, basic], secrets)
   url.username = url.password = ''
-}
-
-function number(
-  options: OTLPTraceExporterOptions,
-  name: 'timeoutMillis' | 'attemptTimeoutMillis' | 'maxRequestBytes',
-  min: number,
-  max: number,
-): number | undefined {
-  const value = options[name]
-  if (value === undefined) return undefined
-  if (typeof value !== 'number') throw invalid(TypeError, name, value, 'a number')
-  if (!(value >= min && value <= max)) throw invalid(RangeError, name, value, `from ${min} to ${max}`)
-  return value
-}
-
-function oneOf<Name extends 'compression' | 'encoding'>(
-  options: OTLPTraceExporterOptions,
-  name: Name,
-  values: readonly unknown[],
-): OTLPTraceExporterOptions[Name] {
-  const value = options[name]
-  if (value === undefined || values.includes(value)) return value
-  throw invalid(RangeError, name, value, values.join(' or '))
-}
-
-function invalid(
-  ErrorType: TypeErrorConstructor | RangeErrorConstructor,
-  name: string,
-  value: unknown,
-  expected: string,
-): Error {
-  return new ErrorType(`OTLPTraceExporter: ${name} must be ${expected}, not ${String(value).slice(0, 100)}`)
 }

@@ -3,6 +3,7 @@
  * `process.getBuiltinModule` where there is one: importing `node:http` as an ES module pulls in all of undici.
  */
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import { context } from '@opentelemetry/api'
 import { environmentVariable, warnOnce } from '../environment.ts'
 import { address, proxyFor, proxyHeaders, type TunnelRequest, tunnelAgent } from './node-proxy.ts'
 import {
@@ -55,13 +56,16 @@ export function createTransport(options: TransportOptions = {}): Transport {
     },
     async post(request) {
       inFlight++
+      // A synchronous context manager loses the caller's context, in which tracing is suppressed, at an `await`.
+      const callersContext = context.active()
       try {
         if (!route) {
           routing ??= findRoute(new URL(request.url), options)
           route = await routing
         }
         if (request.signal.aborted) return failure('aborted', request.signal.reason)
-        return await exchange(route, request)
+        const found = route
+        return await context.with(callersContext, () => exchange(found, request))
       } catch (error) {
         routing = undefined
         return failure('network', error)

@@ -28,6 +28,13 @@ export function hangsAfterReading(): Behaviour {
   return behaviour('request', () => {})
 }
 
+/** Reads the whole request and answers when the promise settles. */
+export function answersAfter(promise: Promise<unknown>, status: number): Behaviour {
+  return behaviour('request', (socket, request) => {
+    promise.then(() => answers(status).act(socket, request))
+  })
+}
+
 /** RST on the headers of a request: on a kept-alive connection, what a server does that had just given it up. */
 export function resetsAfterHeaders(): Behaviour {
   return behaviour('headers', (socket) => socket.resetAndDestroy())
