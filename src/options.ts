@@ -1,11 +1,11 @@
 /** The options of the processor: defaults, validation, `OTEL_BSP_*`. */
-import { diag, type MeterProvider } from '@opentelemetry/api'
+import type { MeterProvider } from '@opentelemetry/api'
 import { environmentNumber, warnOnce } from './environment.ts'
 import { type CircuitBreakerOptions, DEFAULT_CIRCUIT_BREAKER } from './pipeline/breaker.ts'
 import { MAX_DELAY_MILLIS } from './pipeline/deadline.ts'
-import type { Drop } from './pipeline/report.ts'
+import { type Drop, log } from './pipeline/report.ts'
 import { DEFAULT_RETRY, type RetryOptions } from './pipeline/retry.ts'
-import type { ExportError } from './types.ts'
+import type { ExportError, FlushOptions } from './types.ts'
 
 /**
  * What `new BatchSpanProcessor()` takes. Everything may be left out; what is given in code stands above the
@@ -156,13 +156,25 @@ export function configureProcessor(options: BatchSpanProcessorOptions): Processo
   }
 }
 
-/** A caller's own timeout, in milliseconds. A wrong one is warned about, not thrown: callers stand in `finally`. */
-export function callTimeoutMillis(value: unknown, fallback: number): number {
+/** How long a caller waits, and what ends its wait. What is wrong is not thrown: callers stand in `finally`. */
+export function readCall(
+  options: FlushOptions | undefined,
+  fallbackMillis: number,
+): { timeoutMillis: number; signal: AbortSignal | undefined } {
+  const signal = options?.signal
+  return {
+    timeoutMillis: callTimeoutMillis(options?.timeoutMillis, fallbackMillis),
+    signal: typeof signal?.addEventListener === 'function' ? signal : undefined,
+  }
+}
+
+function callTimeoutMillis(value: unknown, fallback: number): number {
   if (value === undefined) return fallback
   if (typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MILLIS) return value
   if (value === Infinity) return MAX_DELAY_MILLIS
-  diag.warn(
-    `tailrace: timeoutMillis must be from 0 to ${MAX_DELAY_MILLIS}, not ${show(value)}: using ${fallback}`,
+  log(
+    'warn',
+    `timeoutMillis must be from 0 to ${MAX_DELAY_MILLIS}, not ${show(value)}: using ${fallback}`,
   )
   return fallback
 }
@@ -177,8 +189,9 @@ function clampBatch(
     options.maxExportBatchSize !== undefined ||
     environmentNumber(NUMBERS.maxExportBatchSize.variable, COUNT)
   ) {
-    diag.warn(
-      `tailrace: maxExportBatchSize (${maxExportBatchSize}) is larger than maxQueueSize, using ${maxQueueSize}`,
+    log(
+      'warn',
+      `maxExportBatchSize (${maxExportBatchSize}) is larger than maxQueueSize, using ${maxQueueSize}`,
     )
   }
   return maxQueueSize
@@ -267,5 +280,10 @@ function wrong(
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : String(value).slice(0, 100)
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
+  try {
+    return String(value).slice(0, 100)
+  } catch {
+    return `an ${typeof value}`
+  }
 }

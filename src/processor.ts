@@ -1,7 +1,7 @@
 /** The span's front door. */
 import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
-import { type BatchSpanProcessorOptions, callTimeoutMillis, configureProcessor } from './options.ts'
+import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './options.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import {
@@ -71,9 +71,13 @@ export class BatchSpanProcessor {
 
   /** Called by the SDK when a span starts. Counts the sampled ones. */
   onStart(span: StartedSpan, _parentContext?: Context): void {
-    const spanContext = span.spanContext()
-    if ((spanContext.traceFlags & TraceFlags.SAMPLED) === 0) return
-    this.#openSpans.started(spanContext.spanId, span.parentSpanContext?.spanId ?? span.parentSpanId)
+    try {
+      const spanContext = span.spanContext()
+      if ((spanContext.traceFlags & TraceFlags.SAMPLED) === 0) return
+      this.#openSpans.started(spanContext.spanId, span.parentSpanContext?.spanId ?? span.parentSpanId)
+    } catch {
+      // Something that is no span. It is counted if it ever ends.
+    }
   }
 
   /** Called by the SDK when a span has ended. Encodes and queues the sampled ones; never exports. */
@@ -110,14 +114,13 @@ export class BatchSpanProcessor {
    * if (result.status !== 'success') console.warn(`${result.pending} spans pending`, result.error)
    * ```
    */
-  async flush(options: FlushOptions = {}): Promise<FlushResult> {
-    const timeoutMillis = callTimeoutMillis(options.timeoutMillis, this.#flushTimeoutMillis)
-    const { signal } = options
+  async flush(options?: FlushOptions): Promise<FlushResult> {
     const openSpans = this.#openSpans.count
-    const others = options.openSpans === 'wait' ? this.#openSpans.whenOthersEnd() : undefined
+    // What ends after shutdown is not sent, so nobody waits for it.
+    const isWaiting = options?.openSpans === 'wait' && !this.#isShutDown
+    const others = isWaiting ? this.#openSpans.whenOthersEnd() : undefined
     const result = await this.#pipeline.flush({
-      timeoutMillis,
-      signal,
+      ...readCall(options, this.#flushTimeoutMillis),
       openSpans,
       after: others?.ended,
       isShutdown: false,
@@ -132,11 +135,10 @@ export class BatchSpanProcessor {
    * its own deadline.
    * @param options - `timeoutMillis` defaults to `shutdownTimeoutMillis` (8000).
    */
-  async shutdown(options: FlushOptions = {}): Promise<void> {
+  async shutdown(options?: FlushOptions): Promise<void> {
     this.#isShutDown = true
     await this.#pipeline.flush({
-      timeoutMillis: callTimeoutMillis(options.timeoutMillis, this.#shutdownTimeoutMillis),
-      signal: options.signal,
+      ...readCall(options, this.#shutdownTimeoutMillis),
       openSpans: this.#openSpans.count,
       isShutdown: true,
     })

@@ -67,7 +67,7 @@ export class DrainLoop<Payload> {
 
   /** A span was taken in. Called from within `span.end()`, so it sends nothing: it sees to it that it will be sent. */
   spanEnded(): void {
-    if (this.#isDraining || this.#isWakingSoon) return
+    if (this.#isDraining || this.#isWakingSoon || this.#backlog.count === 0) return
     if (this.#hasFullBatch()) this.wakeSoon()
     else if (this.#schedule === undefined) this.#startSchedule()
   }
@@ -79,7 +79,7 @@ export class DrainLoop<Payload> {
     this.#isWakingSoon = true
     queueMicrotask(() => {
       this.#isWakingSoon = false
-      this.#wake()
+      this.#goOn()
     })
   }
 
@@ -118,8 +118,14 @@ export class DrainLoop<Payload> {
     this.#isDraining = true
     suppressTracing(() => this.#drain()).finally(() => {
       this.#isDraining = false
-      if (this.#backlog.count > 0) this.spanEnded()
+      this.#goOn()
     })
+  }
+
+  /** Sends what is due by now, or sees to it that what waits will be sent. */
+  #goOn(): void {
+    this.#wake()
+    if (this.#backlog.count > 0) this.spanEnded()
   }
 
   #startSchedule(): void {
@@ -159,7 +165,8 @@ export class DrainLoop<Payload> {
   }
 
   async #sendNext(): Promise<void> {
-    const batch = this.#lease.next()
+    // Taking a batch may encode it, which may run user code.
+    const batch = suppressTracing(() => this.#lease.next())
     if (batch === undefined || this.#closed !== undefined) return
     const now = monotonicNow()
     const timeoutMillis = Math.min(
@@ -180,9 +187,10 @@ export class DrainLoop<Payload> {
     const { pace } = this.#books
     const now = monotonicNow()
     const shutdownMillis = this.#callers.shutdownMillis(now)
+    const { isDeciding } = this.#lease
     const waitMillis = pace.failureWaitMillis(now, {
-      cutsBackoff: this.#cutsBackoff,
-      ignoresBreaker: this.#isClosing,
+      cutsBackoff: this.#cutsBackoff || isDeciding,
+      ignoresBreaker: this.#isClosing || isDeciding,
       ignoresServerDelay:
         this.#isClosing && this.#cutsBackoff && pace.serverDelayMillis(now) >= shutdownMillis,
     })

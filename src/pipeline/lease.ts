@@ -65,14 +65,13 @@ export class Lease<Payload> {
   /** The batch to be sent now, taken from the backlog if none is out. */
   next(): Batch<Payload> | undefined {
     if (this.#batch === undefined) this.#begin(this.#take())
-    else if (this.#isUsedUp()) this.#letNeighbourTry(this.#batch)
     return this.#batch
   }
 
   /** An attempt begins; returns how long it may take, in milliseconds. */
   attemptMillis(now: number): number {
-    if (this.#attempts === 0) this.#roundEndsAt = now + this.#options.roundMillis
-    return Math.max(0, this.#roundEndsAt - now)
+    if (this.#attempts === 0 || now >= this.#roundEndsAt) this.#roundEndsAt = now + this.#options.roundMillis
+    return this.#roundEndsAt - now
   }
 
   /** Writes down what came of the attempt, and decides what becomes of the batch. */
@@ -111,6 +110,14 @@ export class Lease<Payload> {
     }
     this.#batch = undefined
     this.#rest = []
+  }
+
+  /**
+   * The batch is the neighbour of a suspect. It goes at once: the sooner after the suspect's own failure, the surer
+   * that a difference is the suspect's fault, and the less it can overtake when the backend returns.
+   */
+  get isDeciding(): boolean {
+    return this.#suspect !== undefined && this.#batch !== undefined && this.#batch !== this.#suspect
   }
 
   get isOut(): boolean {
@@ -152,11 +159,6 @@ export class Lease<Payload> {
     this.#batch = batch
     this.#attempts = 0
     this.#freeRetryUsed = false
-  }
-
-  #isUsedUp(): boolean {
-    if (this.#attempts === 0 || this.#batch === this.#suspect) return false
-    return this.#attempts >= this.#options.maxAttempts - 1 || monotonicNow() >= this.#roundEndsAt
   }
 
   #letNeighbourTry(batch: Batch<Payload>): void {
@@ -229,6 +231,8 @@ export class Lease<Payload> {
     if (this.#suspect !== undefined) {
       this.#suspect = undefined
       this.#putBack()
+    } else if (this.#attempts >= this.#options.maxAttempts - 1 || monotonicNow() >= this.#roundEndsAt) {
+      this.#letNeighbourTry(batch)
     }
   }
 

@@ -39,10 +39,10 @@ export class Pace {
 
   /** How long earlier failures hold up the next attempt, in milliseconds. */
   failureWaitMillis(now: number, haste: Haste): number {
-    let until = 0
-    if (!haste.cutsBackoff) until = this.#backoffUntil
-    if (!haste.ignoresServerDelay) until = Math.max(until, this.#serverDelayUntil)
-    if (!haste.ignoresBreaker) until = Math.max(until, now + (this.#breaker?.waitMillis(now) ?? 0))
+    let until = haste.ignoresServerDelay ? 0 : this.#serverDelayUntil
+    if (this.isOpen && !haste.ignoresBreaker)
+      until = Math.max(until, now + (this.#breaker?.waitMillis(now) ?? 0))
+    else if (!haste.cutsBackoff) until = Math.max(until, this.#backoffUntil)
     return Math.max(0, until - now)
   }
 

@@ -49,14 +49,14 @@ export class Reporter {
     const previous = this.#lastError
     this.#lastError = error
     if (previous?.code === error.code && previous.status === error.status) return
-    diag.error(`tailrace: export failed: ${error.message}`)
+    log('error', `export failed: ${error.message}`)
     this.#call('onError', () => this.#callbacks.onError?.(error))
   }
 
   recovered(): void {
     if (this.#lastError === undefined) return
     this.#lastError = undefined
-    diag.info('tailrace: exports succeed again')
+    log('info', 'exports succeed again')
   }
 
   /** The backend took a batch and rejected some of its spans. */
@@ -90,20 +90,29 @@ export class Reporter {
     const now = monotonicNow()
     if (now < (this.#quietUntil.get(kind) ?? 0)) return
     this.#quietUntil.set(kind, now + QUIET_MILLIS)
-    diag.warn(`tailrace: ${message}`)
+    log('warn', message)
   }
 
   #call(name: string, callback: () => unknown): void {
     const report = (cause: unknown) => {
       if (this.#brokenCallbacks.has(name)) return
       this.#brokenCallbacks.add(name)
-      diag.error(`tailrace: ${name} failed: ${describe(cause)}`)
+      log('error', `${name} failed: ${describe(cause)}`)
     }
     try {
       Promise.resolve(callback()).then(undefined, report)
     } catch (cause) {
       report(cause)
     }
+  }
+}
+
+/** Tells `diag`. A logger that throws must not break what it reports on. */
+export function log(level: 'error' | 'warn' | 'info', message: string): void {
+  try {
+    diag[level](`tailrace: ${message}`)
+  } catch {
+    // There is nobody left to tell.
   }
 }
 

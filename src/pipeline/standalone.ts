@@ -1,5 +1,4 @@
 /** Our exporters without our processor: an ordinary `SpanExporter`, with a small pipeline for each `export`. */
-import { diag } from '@opentelemetry/api'
 import {
   ExportError,
   type ExportResult,
@@ -9,7 +8,7 @@ import {
 } from '../types.ts'
 import { MAX_DELAY_MILLIS } from './deadline.ts'
 import { openPipeline } from './pipeline.ts'
-import { describe } from './report.ts'
+import { describe, log } from './report.ts'
 import { DEFAULT_RETRY } from './retry.ts'
 
 /** What the exporter's own methods delegate to. No method throws or rejects. */
@@ -94,6 +93,6 @@ function callBack(resultCallback: (result: ExportResult) => void, result: Export
   try {
     resultCallback(result)
   } catch (cause) {
-    diag.error(`tailrace: the result callback failed: ${describe(cause)}`)
+    log('error', `the result callback failed: ${describe(cause)}`)
   }
 }

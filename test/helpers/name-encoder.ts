@@ -1,0 +1,44 @@
+import type { ReadableSpan, RecordSink, RecordTable, SpanEncoder } from '../../src/types.ts'
+
+const SEPARATOR = '\n'.charCodeAt(0)
+
+/** The simplest encoder: a record is the span's name in UTF-8, a body is one name a line. */
+export class NameEncoder implements SpanEncoder {
+  readonly #whenResourcesSettle: () => Promise<void> | undefined
+  readonly groupCount = 1
+
+  constructor(whenResourcesSettle: () => Promise<void> | undefined = () => undefined) {
+    this.#whenResourcesSettle = whenResourcesSettle
+  }
+
+  encode(span: ReadableSpan, sink: RecordSink): void {
+    const record = new TextEncoder().encode(span.name)
+    sink.append(record, 0, record.length, 0, 0, 0)
+  }
+
+  frame(records: RecordTable, allocate: (bytes: number) => Uint8Array): Uint8Array {
+    let size = 0
+    for (const length of records.lengths) size += length + 1
+    const body = allocate(size)
+    let at = 0
+    for (let i = 0; i < records.count; i++) {
+      const from = records.offsets[i]
+      body.set(records.buffers[i].subarray(from, from + records.lengths[i]), at)
+      records.offsets[i] = at
+      at += records.lengths[i]
+      body[at++] = SEPARATOR
+    }
+    return body.subarray(0, at)
+  }
+
+  whenResourcesSettle(): Promise<void> | undefined {
+    return this.#whenResourcesSettle()
+  }
+
+  retainGroups(): void {}
+}
+
+/** The names in a body that a `NameEncoder` framed. */
+export function namesIn(body: Uint8Array): string[] {
+  return new TextDecoder().decode(body).split('\n').slice(0, -1)
+}
