@@ -1,6 +1,7 @@
 /** The span's front door. */
 import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
+import { flushOnPageHide } from './lifecycle/browser.ts'
 import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './options.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
@@ -43,6 +44,7 @@ export class BatchSpanProcessor {
   readonly #flushTimeoutMillis: number
   readonly #shutdownTimeoutMillis: number
   readonly #flushOnRootEnd: boolean
+  readonly #stopFlushingOnPageHide: (() => void) | undefined
   #isShutDown = false
 
   /**
@@ -67,6 +69,7 @@ export class BatchSpanProcessor {
     this.#pipeline = encoding
       ? openPipeline(configuration, encoding)
       : openSpanPipeline(configuration, new StockExporterAdapter(exporter))
+    if (!configuration.disableAutoFlushOnDocumentHide) this.#stopFlushingOnPageHide = flushOnPageHide(this)
   }
 
   /** Called by the SDK when a span starts. Counts the sampled ones. */
@@ -137,6 +140,7 @@ export class BatchSpanProcessor {
    */
   async shutdown(options?: FlushOptions): Promise<void> {
     this.#isShutDown = true
+    this.#stopFlushingOnPageHide?.()
     await this.#pipeline.flush({
       ...readCall(options, this.#shutdownTimeoutMillis),
       openSpans: this.#openSpans.count,
