@@ -43,6 +43,14 @@ export interface ResourceSections {
   readonly sections: Section[]
 }
 
+interface Recent {
+  readonly resource: Resource
+  readonly scope: InstrumentationScope
+  readonly group: Group
+}
+
+const RECENT_MAX = 4
+
 const NO_RESOURCE: Resource = { attributes: {} }
 const NO_SCOPE: InstrumentationScope = { name: '' }
 
@@ -73,9 +81,9 @@ export class Groups {
   readonly #byResource = new WeakMap<Resource, ResourceGroups>()
   readonly #byContent = new Map<string, ResourceGroups>()
   readonly #pending = new Set<ResourceGroups>()
-  #lastResource: Resource | undefined
-  #lastScope: InstrumentationScope | undefined
-  #last: Group | undefined
+  /** The last few that were asked for, with what they were asked by; the one to be replaced next. */
+  #recent: Recent[] = []
+  #oldest = 0
 
   constructor(format: GroupFormat) {
     this.#format = format
@@ -90,7 +98,10 @@ export class Groups {
   of(span: ReadableSpan): Group {
     const resource = span.resource ?? NO_RESOURCE
     const scope = span.instrumentationScope ?? span.instrumentationLibrary ?? NO_SCOPE
-    if (this.#last !== undefined && resource === this.#lastResource && scope === this.#lastScope) return this.#last
+    const recent = this.#recent
+    for (let i = 0; i < recent.length; i++) {
+      if (recent[i].scope === scope && recent[i].resource === resource) return recent[i].group
+    }
     let owner = this.#byResource.get(resource)
     let group = owner?.byScope.get(scope)
     if (group === undefined || this.#groups[group.id] !== group) {
@@ -100,9 +111,8 @@ export class Groups {
       group = this.#groupOf(owner, prefix)
       owner.byScope.set(scope, group)
     }
-    this.#lastResource = resource
-    this.#lastScope = scope
-    this.#last = group
+    this.#recent[this.#oldest] = { resource, scope, group }
+    this.#oldest = (this.#oldest + 1) % RECENT_MAX
     return group
   }
 
@@ -140,7 +150,8 @@ export class Groups {
 
   /** Forgets the groups that are not in `live`. */
   retain(live: ReadonlySet<number>): void {
-    this.#last = this.#lastResource = this.#lastScope = undefined
+    this.#recent = []
+    this.#oldest = 0
     for (const group of this.#groups) {
       if (group === undefined || live.has(group.id)) continue
       this.#groups[group.id] = undefined

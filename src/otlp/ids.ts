@@ -1,35 +1,21 @@
-const HEX_DIGITS = /* @__PURE__ */ (() => {
-  const digits = new Int8Array(128).fill(-1)
-  for (let i = 0; i < 16; i++) {
-    digits[i.toString(16).charCodeAt(0)] = i
-    digits[i.toString(16).toUpperCase().charCodeAt(0)] = i
-  }
-  return digits
-})()
-
-/** Gathers, over the words of an id, what tells that a character is no hexadecimal digit: then it is negative. */
+/** Gathers, over the characters of an id, what tells that one is no hexadecimal digit: then it is not 0. */
 let faults = 0
 
-/** Reads eight digits into a word of which the first byte is the lowest. */
-function hexWord(text: string, at: number): number {
+/** Reads four digits into 16 bits, of which the first byte is the lower. All four are worked on at once. */
+function hexPair(text: string, at: number): number {
   const a = text.charCodeAt(at)
   const b = text.charCodeAt(at + 1)
   const c = text.charCodeAt(at + 2)
   const d = text.charCodeAt(at + 3)
-  const e = text.charCodeAt(at + 4)
-  const f = text.charCodeAt(at + 5)
-  const g = text.charCodeAt(at + 6)
-  const h = text.charCodeAt(at + 7)
-  const a1 = HEX_DIGITS[a & 127]
-  const b1 = HEX_DIGITS[b & 127]
-  const c1 = HEX_DIGITS[c & 127]
-  const d1 = HEX_DIGITS[d & 127]
-  const e1 = HEX_DIGITS[e & 127]
-  const f1 = HEX_DIGITS[f & 127]
-  const g1 = HEX_DIGITS[g & 127]
-  const h1 = HEX_DIGITS[h & 127]
-  faults |= (127 - (a | b | c | d | e | f | g | h)) | a1 | b1 | c1 | d1 | e1 | f1 | g1 | h1
-  return (a1 << 4) | b1 | (c1 << 12) | (d1 << 8) | (e1 << 20) | (f1 << 16) | (g1 << 28) | (h1 << 24)
+  const word = a | (b << 8) | (c << 16) | (d << 24)
+  // Letters are the digits with bit 6 set: "a" is 0x61, and 1 + 9 is 10.
+  const digits = (word & 0x0f0f0f0f) + 9 * ((word >>> 6) & 0x01010101)
+  const isLetter = ((digits + 0x06060606) >>> 4) & 0x01010101
+  // The digits as characters again, against the characters in lower case.
+  faults |= (digits + 0x30303030 + isLetter * 0x27) ^ (word | (isLetter << 5))
+  faults |= (digits & 0xf0f0f0f0) | ((a | b | c | d) >> 7)
+  const bytes = ((digits << 4) | (digits >>> 8)) & 0xff00ff
+  return (bytes | (bytes >>> 8)) & 0xffff
 }
 
 /** A trace or span id, and the 32-bit words of its bytes. */
@@ -51,8 +37,9 @@ export class Id {
     if (typeof text !== 'string' || text.length !== words.length * 8) return
     faults = 0
     let any = 0
-    for (let i = 0; i < words.length; i++) any |= words[i] = hexWord(text, i * 8)
-    this.valid = faults >= 0 && any !== 0
+    for (let i = 0; i < words.length; i++)
+      any |= words[i] = hexPair(text, i * 8) | (hexPair(text, i * 8 + 4) << 16)
+    this.valid = faults === 0 && any !== 0
   }
 }
 

@@ -1,72 +1,86 @@
-import { type Int64, type UnixTime } from './values.ts'
-import { Writer } from './writer.ts'
+import type { UnixTime } from './values.ts'
+import { PACKED_LENGTH_MAX, packAscii, Writer } from './writer.ts'
 
-const PACKED_LENGTH_MAX = 56
 const QUOTE = 0x22
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
-/** A fixed piece of JSON, kept as the bytes that it is. */
-export class Literal {
-  readonly length: number
-  /** Longer than the text, so that it can be copied in words. */
-  readonly bytes: Uint8Array
-  readonly view: DataView
+/** The characters that a JSON string cannot hold as they are. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const ESCAPED = /["\\\u0000-\u001f]/g
 
-  constructor(text: string) {
-    this.length = text.length
-    this.bytes = new Uint8Array(text.length + 3)
-    this.view = new DataView(this.bytes.buffer)
-    for (let i = 0; i < text.length; i++) this.bytes[i] = text.charCodeAt(i)
-  }
+/** A text of ASCII in words of four characters. */
+function words(text: string): Int32Array {
+  const packed = new DataView(new ArrayBuffer(text.length))
+  packAscii(packed, 0, text)
+  return Int32Array.from({ length: text.length / 4 }, (_, i) => packed.getInt32(i * 4, true))
 }
 
-/** The characters that a JSON string cannot hold as they are. */
-const ESCAPED = /["\\\u0000-\u001f]/g
+const STRING_VALUE = /* @__PURE__ */ words('{"stringValue":"')
+const STRING_END = /* @__PURE__ */ words('"}},')
+
+/**
+ * Puts a string at `at`, four characters at a time. Answers whether it is ASCII and needs no escapes; if not, what has
+ * been put is rubbish.
+ */
+function packPlain(view: DataView, at: number, text: string): boolean {
+  const { length } = text
+  let seen = 0
+  // The high bit of a byte is set where the character is a control, a quote or a backslash.
+  let escapes = 0
+  let i = 0
+  for (; i + 4 <= length; i += 4) {
+    const a = text.charCodeAt(i)
+    const b = text.charCodeAt(i + 1)
+    const c = text.charCodeAt(i + 2)
+    const d = text.charCodeAt(i + 3)
+    seen |= a | b | c | d
+    const word = a | (b << 8) | (c << 16) | (d << 24)
+    escapes |= (word - 0x20202020) | ((word ^ 0x22222222) - 0x01010101) | ((word ^ 0x5c5c5c5c) - 0x01010101)
+    view.setInt32(at + i, word, true)
+  }
+  for (; i < length; i++) {
+    const a = text.charCodeAt(i)
+    seen |= a
+    escapes |= (a - 0x20) | ((a ^ 0x22) - 1) | ((a ^ 0x5c) - 1)
+    view.setUint8(at + i, a)
+  }
+  return seen <= 0x7f && (escapes & 0x80808080) === 0
+}
 
 /** Writes what JSON is made of. */
 export class JsonWriter extends Writer {
-  /** Writes a fixed piece. */
-  literal(literal: Literal): void {
-    this.copy(literal.bytes, literal.view, 0, literal.length)
-  }
+  /** Where the value of the attribute begins that was written last. */
+  valueAt = 0
+  /** Spans that end together mostly end in the same second. */
+  #seconds = 0
+  #secondsText = ''
 
   /** Writes a string with its quotes. */
   string(text: string): void {
-    if (text.length > PACKED_LENGTH_MAX || !this.#packedString(text)) this.#escapedString(text)
+    const { length } = text
+    this.reserve(length + 6)
+    const { view, at } = this
+    if (length <= PACKED_LENGTH_MAX && packPlain(view, at + 1, text)) {
+      view.setUint8(at, QUOTE)
+      view.setUint8(at + 1 + length, QUOTE)
+      this.at = at + length + 2
+    } else {
+      this.#escapedString(text)
+    }
   }
 
-  /** Writes a short string four characters at a time if they are ASCII and none needs an escape. */
-  #packedString(text: string): boolean {
-    const length = text.length
-    this.reserve(length + 6)
-    const { view } = this
-    const at = this.at + 1
-    let seen = 0
-    // The high bit of a byte is set where the character is a control, a quote or a backslash.
-    let escapes = 0
-    let i = 0
-    for (; i + 4 <= length; i += 4) {
-      const a = text.charCodeAt(i)
-      const b = text.charCodeAt(i + 1)
-      const c = text.charCodeAt(i + 2)
-      const d = text.charCodeAt(i + 3)
-      seen |= a | b | c | d
-      const word = a | (b << 8) | (c << 16) | (d << 24)
-      const quotes = word ^ 0x22222222
-      const backslashes = word ^ 0x5c5c5c5c
-      escapes |= (word - 0x20202020) | (quotes - 0x01010101) | (backslashes - 0x01010101)
-      view.setInt32(at + i, word, true)
-    }
-    for (; i < length; i++) {
-      const a = text.charCodeAt(i)
-      seen |= a
-      escapes |= (a - 0x20) | ((a ^ 0x22) - 1) | ((a ^ 0x5c) - 1)
-      view.setUint8(at + i, a)
-    }
-    if (seen > 0x7f || (escapes & 0x80808080) !== 0) return false
-    view.setUint8(at - 1, QUOTE)
-    view.setUint8(at + length, QUOTE)
-    this.at = at + length + 1
+  /** Writes the value of an attribute, and the end of the attribute, if it is short and needs no escapes. */
+  shortString(value: string): boolean {
+    const { length } = value
+    this.reserve(PACKED_LENGTH_MAX + 24)
+    const { view, at } = this
+    if (length > PACKED_LENGTH_MAX || !packPlain(view, at + 16, value)) return false
+    view.setInt32(at, STRING_VALUE[0], true)
+    view.setInt32(at + 4, STRING_VALUE[1], true)
+    view.setInt32(at + 8, STRING_VALUE[2], true)
+    view.setInt32(at + 12, STRING_VALUE[3], true)
+    view.setInt32(at + 16 + length, STRING_END[0], true)
+    this.at = at + 20 + length
     return true
   }
 
@@ -82,23 +96,47 @@ export class JsonWriter extends Writer {
     }
   }
 
-  /** Writes a number as a JSON number. */
-  number(value: number): void {
-    this.text(String(value))
+  /** Writes an unsigned integer of 32 bits as a JSON number. */
+  uint32(value: number): void {
+    this.reserve(12)
+    let digits = 1
+    for (let limit = 10; limit <= value; limit *= 10) digits++
+    this.#digits(value, digits)
+  }
+
+  #digits(value: number, count: number): void {
+    const { bytes, at } = this
+    let rest = value
+    for (let i = at + count - 1; i >= at; i--) {
+      const tenth = (rest / 10) >>> 0
+      bytes[i] = 0x30 + rest - tenth * 10
+      rest = tenth
+    }
+    this.at = at + count
   }
 
   /** Writes a 64-bit integer as the string that OTLP has for it. */
   int64(value: bigint | number): void {
     this.byte(QUOTE)
-    this.text(String(Number.isSafeInteger(value) ? value : BigInt(value)))
+    if (typeof value === 'number' && value >= 0 && value <= 0x7fffffff) this.uint32(value)
+    else this.text(String(Number.isSafeInteger(value) ? value : BigInt(value)))
     this.byte(QUOTE)
   }
 
   /** Writes a point in time as the string of its nanoseconds. */
-  time(time: UnixTime): void {
+  time({ seconds, nanos }: UnixTime): void {
     this.byte(QUOTE)
-    const { seconds, nanos } = time
-    this.text(seconds > 0 ? `${seconds}${String(nanos).padStart(9, '0')}` : String(nanos))
+    if (seconds === 0) {
+      this.uint32(nanos)
+    } else {
+      if (seconds !== this.#seconds) {
+        this.#seconds = seconds
+        this.#secondsText = String(seconds)
+      }
+      this.text(this.#secondsText)
+      this.reserve(10)
+      this.#digits(nanos, 9)
+    }
     this.byte(QUOTE)
   }
 

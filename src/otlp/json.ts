@@ -12,8 +12,9 @@ import {
 } from '../types.ts'
 import { copySection, type Group, Groups, type ResourceSections, type Section } from './groups.ts'
 import { Id, IdCache } from './ids.ts'
-import { JsonWriter, Literal } from './json-writer.ts'
+import { JsonWriter } from './json-writer.ts'
 import { writeSettled } from './resource.ts'
+import { type AttributeFormat, Templates } from './templates.ts'
 import {
   assertDepth,
   enumOf,
@@ -23,9 +24,10 @@ import {
   plainValue,
   spanFlagsOf,
   stringOf,
-  uint32Of,
   UnixTime,
+  uint32Of,
 } from './values.ts'
+import { Piece, utf8 } from './writer.ts'
 
 /** A writer that one enormous span has made larger than this is not kept. */
 const KEPT_BYTES_MAX = 2 ** 20
@@ -36,7 +38,7 @@ const CLOSE_BRACKET = 0x5d
 const CLOSE_BRACE = 0x7d
 const STATUS_ERROR = 2
 
-const literal = (text: string): Literal => new Literal(text)
+const literal = (text: string): Piece => new Piece(utf8.encode(text))
 /** Everything that follows a member ends in a comma; the end of an object or array takes the comma's place. */
 const TRACE_ID = /* @__PURE__ */ literal(',{"traceId":"')
 const SPAN_ID = /* @__PURE__ */ literal('","spanId":"')
@@ -81,15 +83,15 @@ const unixTime = /* @__PURE__ */ new UnixTime()
 
 function writeValue(writer: JsonWriter, value: unknown, depth: number): void {
   if (typeof value === 'string') {
-    writer.literal(STRING_VALUE)
+    writer.piece(STRING_VALUE)
     writer.string(value)
     writer.byte(CLOSE_BRACE)
   } else if (typeof value === 'number') {
     writeNumber(writer, value)
   } else if (typeof value === 'boolean') {
-    writer.literal(value ? BOOL_TRUE : BOOL_FALSE)
+    writer.piece(value ? BOOL_TRUE : BOOL_FALSE)
   } else if (value === undefined || value === null) {
-    writer.literal(EMPTY_VALUE)
+    writer.piece(EMPTY_VALUE)
   } else {
     writeCompound(writer, value, depth)
   }
@@ -97,10 +99,10 @@ function writeValue(writer: JsonWriter, value: unknown, depth: number): void {
 
 function writeNumber(writer: JsonWriter, value: number): void {
   if (isInt64(value)) {
-    writer.literal(INT_VALUE)
+    writer.piece(INT_VALUE)
     writer.int64(value)
   } else {
-    writer.literal(DOUBLE_VALUE)
+    writer.piece(DOUBLE_VALUE)
     if (Number.isFinite(value)) writer.text(Object.is(value, -0) ? '-0' : String(value))
     else writer.string(String(value))
   }
@@ -110,44 +112,52 @@ function writeNumber(writer: JsonWriter, value: number): void {
 function writeCompound(writer: JsonWriter, given: unknown, depth: number): void {
   assertDepth(depth)
   if (given instanceof Uint8Array) {
-    writer.literal(BYTES_VALUE)
+    writer.piece(BYTES_VALUE)
     writer.base64(given)
     writer.byte(CLOSE_BRACE)
     return
   }
   const value = Array.isArray(given) ? given : plainValue(given)
   if (Array.isArray(value)) {
-    writer.literal(ARRAY_VALUE)
+    writer.piece(ARRAY_VALUE)
     const start = writer.at
     for (let i = 0; i < value.length; i++) {
       writeValue(writer, value[i], depth + 1)
       writer.byte(COMMA)
     }
     if (writer.at > start) writer.at--
-    writer.literal(LIST_END)
+    writer.piece(LIST_END)
   } else if (typeof value === 'bigint') {
-    writer.literal(INT_VALUE)
+    writer.piece(INT_VALUE)
     writer.int64(value)
     writer.byte(CLOSE_BRACE)
   } else if (typeof value === 'object') {
-    writer.literal(KVLIST_VALUE)
+    writer.piece(KVLIST_VALUE)
     const start = writer.at
     writeAttributes(writer, value as Attributes, depth + 1)
     if (writer.at > start) writer.at--
-    writer.literal(LIST_END)
+    writer.piece(LIST_END)
   } else {
     writeValue(writer, value, depth)
   }
 }
 
-/** Writes a pair and a comma. */
-function writeAttribute(writer: JsonWriter, key: string, value: unknown, depth: number): void {
-  writer.literal(KEY)
-  writer.string(key)
-  writer.literal(VALUE)
+/** Writes the value of a pair, its end, and a comma. */
+function writeMember(writer: JsonWriter, value: unknown, depth: number): void {
+  if (typeof value === 'string' && writer.shortString(value)) return
   writeValue(writer, value, depth)
   writer.byte(CLOSE_BRACE)
   writer.byte(COMMA)
+}
+
+/** Writes a pair and a comma. */
+function writeAttribute(writer: JsonWriter, key: string, value: unknown, depth: number): void {
+  writer.piece(KEY)
+  writer.string(key)
+  writer.piece(VALUE)
+  const valueAt = writer.at
+  writeMember(writer, value, depth)
+  writer.valueAt = valueAt
 }
 
 function writeAttributes(writer: JsonWriter, attributes: Attributes | undefined, depth: number): void {
@@ -159,9 +169,9 @@ function writeAttributes(writer: JsonWriter, attributes: Attributes | undefined,
 /** Writes the member `attributes`, and nothing if there are none. */
 function writeAttributesMember(writer: JsonWriter, attributes: Attributes | undefined): void {
   const start = writer.at
-  writer.literal(ATTRIBUTES)
+  writer.piece(ATTRIBUTES)
   writeAttributes(writer, attributes, 0)
-  closeList(writer, start + ATTRIBUTES.length, start)
+  closeList(writer, start + ATTRIBUTES.bytes.length, start)
 }
 
 /** Ends a list of which each item has left a comma; an empty one, with its name, is taken back. */
@@ -170,37 +180,38 @@ function closeList(writer: JsonWriter, items: number, start: number): void {
   else writer.bytes[writer.at - 1] = CLOSE_BRACKET
 }
 
-function writeCount(writer: JsonWriter, name: Literal, count: number | undefined): void {
+function writeCount(writer: JsonWriter, name: Piece, count: number | undefined): void {
   const dropped = uint32Of(count)
   if (dropped === 0) return
-  writer.literal(name)
-  writer.number(dropped)
+  writer.piece(name)
+  writer.uint32(dropped)
 }
 
-function writeTime(writer: JsonWriter, name: Literal, time: HrTime | undefined): void {
+function writeTime(writer: JsonWriter, name: Piece, time: HrTime): void {
   const seconds = time?.[0]
   const nanos = time?.[1]
   unixTime.set(seconds, nanos)
-  writer.literal(name)
+  writer.piece(name)
   writer.time(unixTime)
 }
 
 /** Writes an id; one that is none is left empty. */
-function writeId(writer: JsonWriter, name: Literal, id: Id): void {
-  writer.literal(name)
+function writeId(writer: JsonWriter, name: Piece, id: Id): void {
+  writer.piece(name)
   if (id.valid) writer.text(id.text)
 }
 
-function writeString(writer: JsonWriter, name: Literal, value: unknown): void {
+function writeString(writer: JsonWriter, name: Piece, value: unknown): void {
   const text = stringOf(value)
   if (text === '') return
-  writer.literal(name)
+  writer.piece(name)
   writer.string(text)
 }
 
 function writeTraceState(writer: JsonWriter, context: SpanContext): void {
   const { traceState } = context
-  if (traceState !== undefined && traceState !== null) writeString(writer, TRACE_STATE, traceState.serialize())
+  if (traceState !== undefined && traceState !== null)
+    writeString(writer, TRACE_STATE, traceState.serialize())
 }
 
 /** Writes an event and a comma. */
@@ -217,8 +228,8 @@ function writeStatus(writer: JsonWriter, status: SpanStatus | undefined): number
   const code = enumOf(status?.code)
   const message = stringOf(status?.message)
   if (code === 0 && message === '') return code
-  writer.literal(STATUS)
-  writer.number(code)
+  writer.piece(STATUS)
+  writer.uint32(code)
   writeString(writer, MESSAGE, message)
   writer.byte(CLOSE_BRACE)
   return code
@@ -228,14 +239,14 @@ function writeStatus(writer: JsonWriter, status: SpanStatus | undefined): number
 function writeSchemaUrl(writer: JsonWriter, schemaUrl: unknown): void {
   const text = stringOf(schemaUrl)
   if (text === '') return
-  writer.literal(SCHEMA_URL)
+  writer.piece(SCHEMA_URL)
   writer.string(text)
   writer.byte(COMMA)
 }
 
 function encodeResource(resource: Resource): Uint8Array {
   const writer = new JsonWriter(1024)
-  writer.literal(RESOURCE)
+  writer.piece(RESOURCE)
   const items = writer.at
   writeSettled(writer, resource.attributes, (key, value) => writeAttribute(writer, key, value, 0))
   if (writer.at > items) writer.at--
@@ -243,21 +254,37 @@ function encodeResource(resource: Resource): Uint8Array {
   writer.byte(CLOSE_BRACE)
   writer.byte(COMMA)
   writeSchemaUrl(writer, resource.schemaUrl)
-  writer.literal(SCOPE_SPANS)
+  writer.piece(SCOPE_SPANS)
   return writer.bytes.slice(0, writer.at)
 }
 
 function encodeScope(scope: InstrumentationScope): Uint8Array {
   const writer = new JsonWriter(512)
-  writer.literal(SCOPE)
+  writer.piece(SCOPE)
   writer.string(stringOf(scope.name))
   writeString(writer, VERSION, scope.version)
   writeAttributesMember(writer, scope.attributes)
   writer.byte(CLOSE_BRACE)
   writer.byte(COMMA)
   writeSchemaUrl(writer, scope.schemaUrl)
-  writer.literal(SPANS)
+  writer.piece(SPANS)
   return writer.bytes.slice(0, writer.at)
+}
+
+/** Writes what spans of one name have in common. */
+function writeHead(writer: JsonWriter, kind: number, name: string): void {
+  writer.piece(NAME)
+  writer.string(name)
+  if (kind !== 0) {
+    writer.piece(KIND)
+    writer.uint32(kind)
+  }
+  writer.piece(ATTRIBUTES)
+}
+
+const attributeFormat: AttributeFormat<JsonWriter> = {
+  attribute: (writer, key, value) => writeAttribute(writer, key, value, 0),
+  value: (writer, _start, value) => writeMember(writer, value, 0),
 }
 
 /**
@@ -271,6 +298,7 @@ export class JsonEncoder implements SpanEncoder {
   readonly #traceIds = new IdCache(16)
   readonly #parentIds = new IdCache(8)
   readonly #spanId = new Id(8)
+  readonly #templates = new Templates(attributeFormat)
   #writer = new JsonWriter()
   #busy = false
 
@@ -301,31 +329,39 @@ export class JsonEncoder implements SpanEncoder {
       const parentId = this.#parentIds.read(parentSpanId)
       if (parentId.valid) writeId(writer, PARENT_SPAN_ID, parentId)
       if (!parentId.valid || isRemote === true) flags |= FLAG_LOCAL_ROOT
-      writer.literal(FLAGS)
-      writer.number(spanFlags)
+      writer.piece(FLAGS)
+      writer.uint32(spanFlags)
 
       writeTime(writer, START_TIME, span.startTime)
       writeTime(writer, END_TIME, span.endTime)
-      writeString(writer, NAME, span.name)
+      const name = stringOf(span.name)
       const kind = kindOf(span.kind)
-      if (kind !== 0) {
-        writer.literal(KIND)
-        writer.number(kind)
+      const { attributes } = span
+      if (nested) {
+        writeHead(writer, kind, name)
+        writeAttributes(writer, attributes, 0)
+      } else {
+        this.#templates.write(writer, kind, name, attributes, writeHead)
       }
-      writeAttributesMember(writer, span.attributes)
+      if (writer.bytes[writer.at - 1] === OPEN_BRACKET) writer.byte(CLOSE_BRACKET)
+      else writer.bytes[writer.at - 1] = CLOSE_BRACKET
 
       writeCount(writer, DROPPED_ATTRIBUTES, span.droppedAttributesCount)
       writeTraceState(writer, context)
       const { events, links } = span
-      const eventsStart = writer.at
-      writer.literal(EVENTS)
-      if (events) for (let i = 0; i < events.length; i++) writeEvent(writer, events[i])
-      closeList(writer, eventsStart + EVENTS.length, eventsStart)
+      if (events?.length > 0) {
+        const start = writer.at
+        writer.piece(EVENTS)
+        for (let i = 0; i < events.length; i++) writeEvent(writer, events[i])
+        closeList(writer, start + EVENTS.bytes.length, start)
+      }
       writeCount(writer, DROPPED_EVENTS, span.droppedEventsCount)
-      const linksStart = writer.at
-      writer.literal(LINKS)
-      if (links) for (let i = 0; i < links.length; i++) this.#writeLink(writer, links[i])
-      closeList(writer, linksStart + LINKS.length, linksStart)
+      if (links?.length > 0) {
+        const start = writer.at
+        writer.piece(LINKS)
+        for (let i = 0; i < links.length; i++) this.#writeLink(writer, links[i])
+        closeList(writer, start + LINKS.bytes.length, start)
+      }
       writeCount(writer, DROPPED_LINKS, span.droppedLinksCount)
       if (writeStatus(writer, span.status) === STATUS_ERROR) flags |= FLAG_ERROR
       writer.byte(CLOSE_BRACE)
@@ -344,8 +380,8 @@ export class JsonEncoder implements SpanEncoder {
     writeId(writer, LINK_TRACE_ID, this.#traceIds.read(traceId))
     this.#spanId.read(spanId)
     writeId(writer, SPAN_ID, this.#spanId)
-    writer.literal(FLAGS)
-    writer.number(flags)
+    writer.piece(FLAGS)
+    writer.uint32(flags)
     writeTraceState(writer, context)
     writeAttributesMember(writer, link.attributes)
     writeCount(writer, DROPPED_ATTRIBUTES, link.droppedAttributesCount)
@@ -357,10 +393,14 @@ export class JsonEncoder implements SpanEncoder {
     const next = new Int32Array(records.count)
     const resources = this.#groups.arrange(records, next)
     // Behind the last record, scope and resource stand two closing characters each; a comma separates neighbours.
-    const sectionsSize = (sum: number, { group, bytes }: Section): number => sum + group.prefix.length + bytes + 3
+    const sectionsSize = (sum: number, { group, bytes }: Section): number =>
+      sum + group.prefix.length + bytes + 3
     const resourcesSize = (sum: number, { prefix, sections }: ResourceSections): number =>
       sections.reduce(sectionsSize, sum + prefix.length + 2)
-    const total = Math.max(resources.reduce(resourcesSize, REQUEST.length + 1), REQUEST.length + 2)
+    const total = Math.max(
+      resources.reduce(resourcesSize, REQUEST.bytes.length + 1),
+      REQUEST.bytes.length + 2,
+    )
     const buffer = allocate(total)
     let at = 0
     const put = (bytes: Uint8Array): void => {
@@ -371,7 +411,7 @@ export class JsonEncoder implements SpanEncoder {
       buffer[at++] = CLOSE_BRACE
       buffer[at++] = COMMA
     }
-    put(REQUEST.bytes.subarray(0, REQUEST.length))
+    put(REQUEST.bytes)
     for (const resource of resources) {
       put(resource.prefix)
       for (const section of resource.sections) {

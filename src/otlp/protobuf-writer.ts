@@ -1,8 +1,5 @@
-import { type Int64 } from './values.ts'
-import { Writer } from './writer.ts'
-
-/** The longest string of which the length surely takes one byte, whatever its characters. */
-const SHORT = 42
+import { type Int64, isInt64 } from './values.ts'
+import { PACKED_LENGTH_MAX, packAscii, Writer } from './writer.ts'
 
 /** The bytes that the varint of a length takes. */
 export function varintSize(value: number): number {
@@ -23,6 +20,9 @@ export function putVarint(bytes: Uint8Array, at: number, value: number): number 
 
 /** Writes what Protocol Buffers are made of. Tags are given as the bytes that they are. */
 export class ProtobufWriter extends Writer {
+  /** Where the value of the attribute begins that was written last; 0 where it cannot be exchanged for another. */
+  valueAt = 0
+
   /** Writes an unsigned integer of 32 bits. */
   varint(value: number): void {
     this.reserve(5)
@@ -70,26 +70,69 @@ export class ProtobufWriter extends Writer {
   /** Writes a string with its length. */
   string(tag: number, text: string): void {
     const { length } = text
-    if (length <= SHORT) {
-      const start = this.open(tag)
-      this.text(text)
-      this.bytes[start - 1] = this.at - start
-      return
-    }
     this.reserve(length + 8)
+    const { view, at } = this
+    if (length <= PACKED_LENGTH_MAX && packAscii(view, at + 2, text)) {
+      view.setUint8(at, tag)
+      view.setUint8(at + 1, length)
+      this.at = at + 2 + length
+    } else {
+      this.#longString(tag, text)
+    }
+  }
+
+  /** The room for the length is guessed: ASCII, most likely, so that it is the number of characters. */
+  #longString(tag: number, text: string): void {
     this.bytes[this.at++] = tag
-    // ASCII, most likely: then the length takes the place that the number of characters takes.
-    const start = this.at + varintSize(length)
     const from = this.at
+    const start = from + varintSize(text.length)
     this.at = start
-    this.text(text)
+    this.encoded(text)
     const written = this.at - start
-    const shift = varintSize(written) - (start - from)
+    const shift = from + varintSize(written) - start
     if (shift > 0) {
       this.reserve(shift)
       this.bytes.copyWithin(start + shift, start, this.at)
       this.at += shift
     }
     putVarint(this.bytes, from, written)
+  }
+
+  /** Writes a string as the `value` of a `KeyValue` if it is short and ASCII; else answers false. */
+  shortString(value: string): boolean {
+    const { length } = value
+    this.reserve(PACKED_LENGTH_MAX + 8)
+    const { view, at } = this
+    if (length > PACKED_LENGTH_MAX || !packAscii(view, at + 4, value)) return false
+    view.setInt32(at, 0x0a0012 | ((length + 2) << 8) | (length << 24), true)
+    this.at = at + 4 + length
+    return true
+  }
+
+  /** Writes the `value` of a `KeyValue` if it is a number or a boolean; else answers false. */
+  simpleValue(value: unknown): boolean {
+    this.reserve(16)
+    const { view, at } = this
+    if (typeof value === 'number') {
+      if ((value | 0) === value && (value > 0 || Object.is(value, 0))) {
+        const end = putVarint(this.bytes, at + 3, value)
+        view.setUint8(at, 0x12)
+        view.setUint8(at + 1, end - at - 2)
+        view.setUint8(at + 2, 0x18)
+        this.at = end
+        return true
+      }
+      if (isInt64(value)) return false
+      view.setInt32(at, 0x210912, true)
+      view.setFloat64(at + 3, value, true)
+      this.at = at + 11
+      return true
+    }
+    if (typeof value === 'boolean') {
+      view.setInt32(at, value ? 0x01100212 : 0x00100212, true)
+      this.at = at + 4
+      return true
+    }
+    return false
   }
 }

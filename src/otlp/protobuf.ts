@@ -1,4 +1,4 @@
-import type { Attributes, HrTime, Link, SpanContext, SpanStatus } from '@opentelemetry/api'
+import type { Attributes, Link, SpanContext, SpanStatus } from '@opentelemetry/api'
 import {
   FLAG_ERROR,
   FLAG_LOCAL_ROOT,
@@ -14,6 +14,7 @@ import { copySection, type Group, Groups, type ResourceSections, type Section } 
 import { Id, IdCache } from './ids.ts'
 import { ProtobufWriter, putVarint, varintSize } from './protobuf-writer.ts'
 import { writeSettled } from './resource.ts'
+import { type AttributeFormat, Templates } from './templates.ts'
 import {
   assertDepth,
   enumOf,
@@ -24,8 +25,8 @@ import {
   plainValue,
   spanFlagsOf,
   stringOf,
-  uint32Of,
   UnixTime,
+  uint32Of,
 } from './values.ts'
 
 /** Room in front of a span for the tag and the length that make it a field of `ScopeSpans`. */
@@ -92,12 +93,27 @@ function writeCompound(writer: ProtobufWriter, given: unknown, depth: number): v
   }
 }
 
-function writeAttribute(writer: ProtobufWriter, tag: number, key: string, value: unknown, depth: number): void {
+/** Writes the `value` of a `KeyValue`. */
+function writeValueField(writer: ProtobufWriter, value: unknown, depth: number): void {
+  if (typeof value === 'string' ? writer.shortString(value) : writer.simpleValue(value)) return
+  const start = writer.open(0x12)
+  writeValue(writer, value, depth)
+  writer.close(start)
+}
+
+function writeAttribute(
+  writer: ProtobufWriter,
+  tag: number,
+  key: string,
+  value: unknown,
+  depth: number,
+): void {
   const start = writer.open(tag)
   writer.string(0x0a, key)
-  const valueStart = writer.open(0x12)
-  writeValue(writer, value, depth)
-  writer.close(valueStart)
+  const valueAt = writer.at
+  writeValueField(writer, value, depth)
+  // A length of two bytes has no place in front of another value.
+  writer.valueAt = writer.at - start < 0x80 ? valueAt : 0
   writer.close(start)
 }
 
@@ -119,26 +135,27 @@ function writeCount(writer: ProtobufWriter, tag: number, count: number | undefin
   writer.varint(dropped)
 }
 
-function writeTime(writer: ProtobufWriter, tag: number, time: HrTime | undefined): void {
-  const seconds = time?.[0]
-  const nanos = time?.[1]
+/** Puts a point in time at `at` and returns its end. */
+function putTime(view: DataView, at: number, tag: number, seconds: number, nanos: number): number {
   unixTime.set(seconds, nanos)
-  writer.reserve(9)
-  writer.bytes[writer.at] = tag
-  writer.view.setInt32(writer.at + 1, unixTime.low, true)
-  writer.view.setInt32(writer.at + 5, unixTime.high, true)
-  writer.at += 9
+  view.setUint8(at, tag)
+  view.setInt32(at + 1, unixTime.low, true)
+  view.setInt32(at + 5, unixTime.high, true)
+  return at + 9
 }
 
-/** Writes an id; one that is none is left out. */
-function writeId(writer: ProtobufWriter, tag: number, { valid, words }: Id): void {
-  if (!valid) return
+/** Puts an id at `at` and returns its end; one that is none is left out. */
+function putId(view: DataView, at: number, tag: number, { valid, words }: Id): number {
+  if (!valid) return at
   const length = words.length * 4
-  writer.reserve(2 + length)
-  const { view, at } = writer
   view.setInt16(at, tag | (length << 8), true)
-  for (let i = 0; i < words.length; i++) view.setInt32(at + 2 + i * 4, words[i], true)
-  writer.at = at + 2 + length
+  view.setInt32(at + 2, words[0], true)
+  view.setInt32(at + 6, words[1], true)
+  if (length > 8) {
+    view.setInt32(at + 10, words[2], true)
+    view.setInt32(at + 14, words[3], true)
+  }
+  return at + 2 + length
 }
 
 function writeTraceState(writer: ProtobufWriter, context: SpanContext): void {
@@ -156,7 +173,11 @@ function writeString(writer: ProtobufWriter, tag: number, value: unknown): void 
 
 function writeEvent(writer: ProtobufWriter, event: TimedEvent): void {
   const start = writer.open(0x5a)
-  writeTime(writer, 0x09, event.time)
+  const { time } = event
+  const seconds = time?.[0]
+  const nanos = time?.[1]
+  writer.reserve(9)
+  writer.at = putTime(writer.view, writer.at, 0x09, seconds, nanos)
   writeString(writer, 0x12, event.name)
   writeAttributes(writer, 0x1a, event.attributes, 0)
   writeCount(writer, 0x20, event.droppedAttributesCount)
@@ -197,6 +218,22 @@ function encodeScope(scope: InstrumentationScope): Uint8Array {
   return writer.bytes.slice(0, writer.at)
 }
 
+/** Writes what spans of one name have in common. */
+function writeHead(writer: ProtobufWriter, kind: number, name: string): void {
+  writeString(writer, 0x2a, name)
+  if (kind === 0) return
+  writer.byte(0x30)
+  writer.varint(kind)
+}
+
+const attributeFormat: AttributeFormat<ProtobufWriter> = {
+  attribute: (writer, key, value) => writeAttribute(writer, 0x4a, key, value, 0),
+  value(writer, start, value) {
+    writeValueField(writer, value, 0)
+    writer.close(start + 2)
+  },
+}
+
 /**
  * Encodes spans for OTLP in Protocol Buffers. A record is a whole `spans` field of `ScopeSpans`, tag and length
  * included, so that a batch is its records with little around them.
@@ -208,6 +245,7 @@ export class ProtobufEncoder implements SpanEncoder {
   readonly #traceIds = new IdCache(16)
   readonly #parentIds = new IdCache(8)
   readonly #spanId = new Id(8)
+  readonly #templates = new Templates(attributeFormat)
   #writer = new ProtobufWriter()
   #busy = false
 
@@ -221,37 +259,42 @@ export class ProtobufEncoder implements SpanEncoder {
     this.#busy = true
     try {
       group = this.#groups.of(span)
-      writer.at = RECORD_HEAD
-
       const context = span.spanContext()
       const parent = span.parentSpanContext
       const parentSpanId = parent === undefined || parent === null ? span.parentSpanId : parent.spanId
       const isRemote = parent?.isRemote
       const spanFlags = spanFlagsOf(context.traceFlags, isRemote)
       const { traceId, spanId } = context
-      // Ids are read and written at once: user code, which may encode another span, could overwrite them.
-      const trace = this.#traceIds.read(traceId)
-      writeId(writer, 0x0a, trace)
-      traceHash = trace.valid ? trace.words[3] : 0
-      this.#spanId.read(spanId)
-      writeId(writer, 0x12, this.#spanId)
-      const parentId = this.#parentIds.read(parentSpanId)
-      writeId(writer, 0x22, parentId)
-      if (!parentId.valid || isRemote === true) flags |= FLAG_LOCAL_ROOT
-      writer.reserve(6)
-      writer.view.setInt16(writer.at, 0x0185, true)
-      writer.view.setInt32(writer.at + 2, spanFlags, true)
-      writer.at += 6
+      const { startTime, endTime } = span
+      const startSeconds = startTime?.[0]
+      const startNanos = startTime?.[1]
+      const endSeconds = endTime?.[0]
+      const endNanos = endTime?.[1]
 
-      writeTime(writer, 0x39, span.startTime)
-      writeTime(writer, 0x41, span.endTime)
-      writeString(writer, 0x2a, span.name)
+      // From here to the end of the block no user code runs, which could encode another span and overwrite the ids.
+      const { view } = writer
+      const trace = this.#traceIds.read(traceId)
+      const parentId = this.#parentIds.read(parentSpanId)
+      this.#spanId.read(spanId)
+      traceHash = trace.valid ? trace.words[3] : 0
+      if (!parentId.valid || isRemote === true) flags |= FLAG_LOCAL_ROOT
+      let at = putId(view, RECORD_HEAD, 0x0a, trace)
+      at = putId(view, at, 0x12, this.#spanId)
+      at = putId(view, at, 0x22, parentId)
+      view.setInt16(at, 0x0185, true)
+      view.setInt32(at + 2, spanFlags, true)
+      at = putTime(view, at + 6, 0x39, startSeconds, startNanos)
+      writer.at = putTime(view, at, 0x41, endSeconds, endNanos)
+
+      const name = stringOf(span.name)
       const kind = kindOf(span.kind)
-      if (kind !== 0) {
-        writer.byte(0x30)
-        writer.varint(kind)
+      const { attributes } = span
+      if (nested) {
+        writeHead(writer, kind, name)
+        writeAttributes(writer, 0x4a, attributes, 0)
+      } else {
+        this.#templates.write(writer, kind, name, attributes, writeHead)
       }
-      writeAttributes(writer, 0x4a, span.attributes, 0)
 
       writeCount(writer, 0x50, span.droppedAttributesCount)
       writeTraceState(writer, context)
@@ -277,9 +320,10 @@ export class ProtobufEncoder implements SpanEncoder {
     const { context } = link
     const { traceId, spanId } = context
     const flags = spanFlagsOf(context.traceFlags, context.isRemote)
-    writeId(writer, 0x0a, this.#traceIds.read(traceId))
+    writer.reserve(28)
     this.#spanId.read(spanId)
-    writeId(writer, 0x12, this.#spanId)
+    const at = putId(writer.view, writer.at, 0x0a, this.#traceIds.read(traceId))
+    writer.at = putId(writer.view, at, 0x12, this.#spanId)
     writeTraceState(writer, context)
     writeAttributes(writer, 0x22, link.attributes, 0)
     writeCount(writer, 0x28, link.droppedAttributesCount)

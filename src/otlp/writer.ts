@@ -1,13 +1,50 @@
 /** Strings up to this long are packed here; beyond it `encodeInto` is faster in spite of the cost of its call. */
-const PACKED_LENGTH_MAX = 56
+export const PACKED_LENGTH_MAX = 56
 
 /** Runs up to this long are copied word by word; beyond it `set` is faster in spite of the cost of its call. */
-const WORD_COPY_MAX = 96
+export const WORD_COPY_MAX = 96
 
-/** What a record may take in memory at most. A span without end (a hostile proxy) stops here. */
-const BYTES_MAX = 2 ** 28
+/** What a record may take: no request may be larger. An array without end stops here. */
+const BYTES_MAX = 2 ** 26
 
-const utf8 = /* @__PURE__ */ new TextEncoder()
+export const utf8 = /* @__PURE__ */ new TextEncoder()
+
+/**
+ * Puts a string at `at`, four characters at a time. Answers whether it is ASCII; if not, what has been put is rubbish.
+ */
+export function packAscii(view: DataView, at: number, text: string): boolean {
+  const { length } = text
+  let seen = 0
+  let i = 0
+  for (; i + 4 <= length; i += 4) {
+    const a = text.charCodeAt(i)
+    const b = text.charCodeAt(i + 1)
+    const c = text.charCodeAt(i + 2)
+    const d = text.charCodeAt(i + 3)
+    seen |= a | b | c | d
+    view.setInt32(at + i, a | (b << 8) | (c << 16) | (d << 24), true)
+  }
+  for (; i < length; i++) {
+    const a = text.charCodeAt(i)
+    seen |= a
+    view.setUint8(at + i, a)
+  }
+  return seen <= 0x7f
+}
+
+/** Bytes that are written again and again. */
+export class Piece {
+  readonly bytes: Uint8Array
+  /** Goes some bytes beyond, so that the last word can be read. */
+  readonly view: DataView
+
+  constructor(source: Uint8Array) {
+    const padded = new Uint8Array(source.length + 3)
+    padded.set(source)
+    this.bytes = padded.subarray(0, source.length)
+    this.view = new DataView(padded.buffer)
+  }
+}
 
 /**
  * A growing buffer. `at` is where the next byte goes. Whatever may grow it replaces `bytes` and `view`: neither may be
@@ -49,47 +86,27 @@ export class Writer {
     this.at += source.length
   }
 
-  /** Writes `source[start, end)`, which `sourceView` views. Up to three bytes behind the copy are overwritten. */
-  copy(source: Uint8Array, sourceView: DataView, start: number, end: number): void {
+  /** Writes a piece of bytes. */
+  piece({ bytes, view }: Piece): void {
+    if (bytes.length > WORD_COPY_MAX) this.raw(bytes)
+    else this.words(view, 0, bytes.length)
+  }
+
+  /** Writes part of a piece in words of four bytes; up to three bytes behind it are overwritten. */
+  words(source: DataView, start: number, end: number): void {
     const length = end - start
     this.reserve(length + 4)
     const { view, at } = this
-    if (length > WORD_COPY_MAX || ((length + 3) & ~3) > source.length - start) {
-      this.bytes.set(source.subarray(start, end), at)
-    } else {
-      for (let i = 0; i < length; i += 4) view.setInt32(at + i, sourceView.getInt32(start + i, true), true)
-    }
+    for (let i = 0; i < length; i += 4) view.setInt32(at + i, source.getInt32(start + i, true), true)
     this.at = at + length
   }
 
   /** Writes a string in UTF-8; lone surrogates become U+FFFD. */
   text(text: string): void {
-    if (text.length > PACKED_LENGTH_MAX || !this.packed(text)) this.encoded(text)
-  }
-
-  /** Writes a short string four characters at a time if it is ASCII, else leaves `at` where it is. */
-  packed(text: string): boolean {
-    const length = text.length
+    const { length } = text
     this.reserve(length + 4)
-    const { view, at } = this
-    let seen = 0
-    let i = 0
-    for (; i + 4 <= length; i += 4) {
-      const a = text.charCodeAt(i)
-      const b = text.charCodeAt(i + 1)
-      const c = text.charCodeAt(i + 2)
-      const d = text.charCodeAt(i + 3)
-      seen |= a | b | c | d
-      view.setInt32(at + i, a | (b << 8) | (c << 16) | (d << 24), true)
-    }
-    for (; i < length; i++) {
-      const a = text.charCodeAt(i)
-      seen |= a
-      view.setUint8(at + i, a)
-    }
-    if (seen > 0x7f) return false
-    this.at = at + length
-    return true
+    if (length <= PACKED_LENGTH_MAX && packAscii(this.view, this.at, text)) this.at += length
+    else this.encoded(text)
   }
 
   /** Writes a string of any kind and length. */

@@ -89,7 +89,10 @@ export function expectedRequest(spans: ReadableSpan[]): OtlpRequest {
     let resourceSpans = request.resourceSpans.find(
       (other) => same(other.resource, resource.resource) && other.schemaUrl === resource.schemaUrl,
     )
-    if (!resourceSpans) request.resourceSpans.push((resourceSpans = { ...resource, scopeSpans: [] }))
+    if (!resourceSpans) {
+      resourceSpans = { ...resource, scopeSpans: [] }
+      request.resourceSpans.push(resourceSpans)
+    }
     const scope = {
       name: text(scopeOf.name),
       version: text(scopeOf.version ?? ''),
@@ -99,7 +102,10 @@ export function expectedRequest(spans: ReadableSpan[]): OtlpRequest {
     let scopeSpans = resourceSpans.scopeSpans.find(
       (other) => same(other.scope, scope) && other.schemaUrl === schemaUrl,
     )
-    if (!scopeSpans) resourceSpans.scopeSpans.push((scopeSpans = { scope, schemaUrl, spans: [] }))
+    if (!scopeSpans) {
+      scopeSpans = { scope, schemaUrl, spans: [] }
+      resourceSpans.scopeSpans.push(scopeSpans)
+    }
     scopeSpans.spans.push(expectedSpan(span))
   }
   return request

@@ -132,28 +132,23 @@ function int(value: unknown): number {
 function request(decoded: Json, id: IdReader): OtlpRequest {
   known(decoded, ['resourceSpans'])
   return {
-    resourceSpans: list(decoded['resourceSpans'], (resourceSpans) => {
+    resourceSpans: list(decoded.resourceSpans, (resourceSpans) => {
       known(resourceSpans, ['resource', 'schemaUrl', 'scopeSpans'])
-      known(resourceSpans['resource'], ['attributes', 'droppedAttributesCount'])
+      known(resourceSpans.resource, ['attributes', 'droppedAttributesCount'])
       return {
-        resource: { attributes: list(resourceSpans['resource'].attributes, attribute) },
-        schemaUrl: resourceSpans['schemaUrl'] ?? '',
-        scopeSpans: list(resourceSpans['scopeSpans'], (scopeSpans) => {
+        resource: { attributes: list(resourceSpans.resource.attributes, attribute) },
+        schemaUrl: resourceSpans.schemaUrl ?? '',
+        scopeSpans: list(resourceSpans.scopeSpans, (scopeSpans) => {
           known(scopeSpans, ['scope', 'schemaUrl', 'spans'])
-          const scope = known(scopeSpans['scope'], [
-            'name',
-            'version',
-            'attributes',
-            'droppedAttributesCount',
-          ])
+          const scope = known(scopeSpans.scope, ['name', 'version', 'attributes', 'droppedAttributesCount'])
           return {
             scope: {
-              name: scope['name'] ?? '',
-              version: scope['version'] ?? '',
-              attributes: list(scope['attributes'], attribute),
+              name: scope.name ?? '',
+              version: scope.version ?? '',
+              attributes: list(scope.attributes, attribute),
             },
-            schemaUrl: scopeSpans['schemaUrl'] ?? '',
-            spans: list(scopeSpans['spans'], (decodedSpan) => span(decodedSpan, id)),
+            schemaUrl: scopeSpans.schemaUrl ?? '',
+            spans: list(scopeSpans.spans, (decodedSpan) => span(decodedSpan, id)),
           }
         }),
       }
@@ -163,48 +158,48 @@ function request(decoded: Json, id: IdReader): OtlpRequest {
 
 function span(decoded: Json, id: IdReader): OtlpSpan {
   known(decoded, spanFields)
-  const status = known(decoded['status'] ?? {}, ['code', 'message'])
+  const status = known(decoded.status ?? {}, ['code', 'message'])
   return {
-    traceId: id(decoded['traceId'] ?? ''),
-    spanId: id(decoded['spanId'] ?? ''),
-    traceState: decoded['traceState'] ?? '',
-    parentSpanId: id(decoded['parentSpanId'] ?? ''),
-    flags: int(decoded['flags']),
-    name: decoded['name'] ?? '',
-    kind: int(decoded['kind']),
-    startTimeUnixNano: decimal(decoded['startTimeUnixNano']),
-    endTimeUnixNano: decimal(decoded['endTimeUnixNano']),
-    attributes: list(decoded['attributes'], attribute),
-    droppedAttributesCount: int(decoded['droppedAttributesCount']),
-    events: list(decoded['events'], (event) => {
+    traceId: id(decoded.traceId ?? ''),
+    spanId: id(decoded.spanId ?? ''),
+    traceState: decoded.traceState ?? '',
+    parentSpanId: id(decoded.parentSpanId ?? ''),
+    flags: int(decoded.flags),
+    name: decoded.name ?? '',
+    kind: int(decoded.kind),
+    startTimeUnixNano: decimal(decoded.startTimeUnixNano),
+    endTimeUnixNano: decimal(decoded.endTimeUnixNano),
+    attributes: list(decoded.attributes, attribute),
+    droppedAttributesCount: int(decoded.droppedAttributesCount),
+    events: list(decoded.events, (event) => {
       known(event, ['timeUnixNano', 'name', 'attributes', 'droppedAttributesCount'])
       return {
-        timeUnixNano: decimal(event['timeUnixNano']),
-        name: event['name'] ?? '',
-        attributes: list(event['attributes'], attribute),
-        droppedAttributesCount: int(event['droppedAttributesCount']),
+        timeUnixNano: decimal(event.timeUnixNano),
+        name: event.name ?? '',
+        attributes: list(event.attributes, attribute),
+        droppedAttributesCount: int(event.droppedAttributesCount),
       }
     }),
-    droppedEventsCount: int(decoded['droppedEventsCount']),
-    links: list(decoded['links'], (link) => {
+    droppedEventsCount: int(decoded.droppedEventsCount),
+    links: list(decoded.links, (link) => {
       known(link, ['traceId', 'spanId', 'traceState', 'attributes', 'droppedAttributesCount', 'flags'])
       return {
-        traceId: id(link['traceId'] ?? ''),
-        spanId: id(link['spanId'] ?? ''),
-        traceState: link['traceState'] ?? '',
-        attributes: list(link['attributes'], attribute),
-        droppedAttributesCount: int(link['droppedAttributesCount']),
-        flags: int(link['flags']),
+        traceId: id(link.traceId ?? ''),
+        spanId: id(link.spanId ?? ''),
+        traceState: link.traceState ?? '',
+        attributes: list(link.attributes, attribute),
+        droppedAttributesCount: int(link.droppedAttributesCount),
+        flags: int(link.flags),
       }
     }),
-    droppedLinksCount: int(decoded['droppedLinksCount']),
-    status: { code: int(status['code']), message: status['message'] ?? '' },
+    droppedLinksCount: int(decoded.droppedLinksCount),
+    status: { code: int(status.code), message: status.message ?? '' },
   }
 }
 
 function attribute(decoded: Json): OtlpAttribute {
   known(decoded, ['key', 'value'])
-  return { key: decoded['key'] ?? '', value: value(decoded['value'] ?? {}) }
+  return { key: decoded.key ?? '', value: value(decoded.value ?? {}) }
 }
 
 function value(decoded: Json): OtlpValue {

@@ -1,0 +1,314 @@
+import type { Attributes } from '@opentelemetry/api'
+import { isOwn } from './values.ts'
+import { Piece, WORD_COPY_MAX, type Writer } from './writer.ts'
+
+/** Bounds on what is remembered; whatever exceeds them is encoded without. */
+const TEMPLATES_MAX = 512
+const BYTES_MAX = 256 * 1024
+const TEMPLATE_BYTES_MAX = 8 * 1024
+const STRING_LENGTH_MAX = 256
+
+/** For how many spans nothing is remembered after too many names have come. */
+const PAUSE_SPANS = 8192
+
+/** How far ahead a key is looked for that is not where the template has it. */
+const LOOKAHEAD = 4
+
+/** How many long runs of a template are kept at hand. */
+const RUNS_MAX = 8
+
+/** How many more strings than the first are remembered of a slot, and after how many vain comparisons none is. */
+const OTHERS_MAX = 6
+const MISSES_MAX = 16
+
+/** Stands for a value that is not worth comparing, or that may not be: objects may change, 0 equals -0. */
+const VOLATILE = Symbol()
+
+/** What a format knows about an attribute. */
+export interface AttributeFormat<W extends Writer> {
+  /** Writes an attribute and sets `writer.valueAt` to where its value begins, 0 if the value cannot be exchanged. */
+  attribute(writer: W, key: string, value: unknown): void
+  /** Writes the value, and what follows it, of the attribute that begins at `start`. */
+  value(writer: W, start: number, value: unknown): void
+}
+
+/** A value, and the whole attribute that it became. */
+interface Encoded {
+  readonly value: string
+  readonly piece: Piece
+}
+
+/** One attribute of a template. */
+interface Slot {
+  readonly key: string
+  /** What a value is compared with; `VOLATILE` where that has proved vain. */
+  value: unknown
+  /** Where in the template the attribute begins, its value begins, and it ends. */
+  readonly start: number
+  readonly valueStart: number
+  readonly end: number
+  /** Other strings that have been seen here. */
+  others: Encoded[]
+  /** How often none of them fitted, less how often one did. */
+  misses: number
+}
+
+/**
+ * The attributes of an earlier span of one name, and the bytes that they became:
+ *
+ *     head | key₀ value₀ | key₁ value₁ | key₂ value₂ | …
+ *          ↑ slot 0: start                    ↑ slot 2: valueStart
+ *
+ * As long as the next span has the same keys and values, the bytes are only copied, in one go; where a value differs,
+ * the copy goes up to and including its key.
+ */
+interface Template {
+  /** How many spans have asked for it. */
+  uses: number
+  /** At how many uses it is learnt anew, from the span at hand: the first one may have been an odd one. */
+  relearnAt: number
+  piece: Piece
+  headEnd: number
+  slots: Slot[]
+  /** The runs that were copied first. */
+  runs: Run[]
+  /** What it takes of the budget. */
+  size: number
+}
+
+/** A long run of a template, kept because making a subarray takes longer than the copy. */
+interface Run {
+  readonly from: number
+  readonly to: number
+  readonly bytes: Uint8Array
+}
+
+const NOTHING = /* @__PURE__ */ new Piece(new Uint8Array(0))
+
+const table: Record<string, undefined> = /* @__PURE__ */ Object.create(null)
+
+/** The same string without whatever longer string it may be a slice of, and fast to compare. */
+function interned(text: string): string {
+  table[text] = undefined
+  for (const key in table) {
+    delete table[key]
+    return key
+  }
+  return text
+}
+
+/** Remembers how the spans of a name look, since most look the same but for a few values. */
+export class Templates<W extends Writer & { valueAt: number }> {
+  readonly #format: AttributeFormat<W>
+  /** By span kind, then by span name. */
+  readonly #byKind: Map<string, Template>[] = Array.from({ length: 6 }, () => new Map())
+  #count = 0
+  #bytes = 0
+  #pause = 0
+
+  constructor(format: AttributeFormat<W>) {
+    this.#format = format
+  }
+
+  /**
+   * Writes what depends on the name and the kind only, then the attributes.
+   * @param kind - As in OTLP.
+   */
+  write(
+    writer: W,
+    kind: number,
+    name: string,
+    attributes: Attributes,
+    writeHead: (writer: W, kind: number, name: string) => void,
+  ): void {
+    const template = this.#find(kind, name)
+    if (template === undefined || ++template.uses < 2) {
+      writeHead(writer, kind, name)
+      this.#plain(writer, attributes)
+    } else if (template.uses >= template.relearnAt) {
+      this.#learn(writer, kind, name, attributes, template, writeHead)
+    } else {
+      this.#follow(writer, attributes, template)
+    }
+  }
+
+  #find(kind: number, name: string): Template | undefined {
+    const byName = this.#byKind[kind]
+    const template = byName?.get(name)
+    if (template !== undefined || byName === undefined || name.length > STRING_LENGTH_MAX) return template
+    if (this.#pause > 0) {
+      this.#pause--
+      return undefined
+    }
+    if (this.#count >= TEMPLATES_MAX) this.#evict()
+    const added: Template = {
+      uses: 0,
+      relearnAt: 2,
+      piece: NOTHING,
+      headEnd: 0,
+      slots: [],
+      runs: [],
+      size: 0,
+    }
+    byName.set(interned(name), added)
+    this.#count++
+    return added
+  }
+
+  /** Forgets the names that came only once, and, if these were not the problem, all. */
+  #evict(): void {
+    for (const byName of this.#byKind) {
+      for (const [name, template] of byName) {
+        if (template.uses < 2 && byName.delete(name)) this.#count--
+      }
+    }
+    if (this.#count > TEMPLATES_MAX / 2 || this.#bytes > BYTES_MAX / 2) {
+      for (const byName of this.#byKind) byName.clear()
+      this.#count = 0
+      this.#bytes = 0
+    }
+    this.#pause = PAUSE_SPANS
+  }
+
+  #plain(writer: W, attributes: Attributes): void {
+    const format = this.#format
+    for (const key in attributes) {
+      if (isOwn(attributes, key)) format.attribute(writer, key, attributes[key])
+    }
+  }
+
+  #learn(
+    writer: W,
+    kind: number,
+    name: string,
+    attributes: Attributes,
+    template: Template,
+    writeHead: (writer: W, kind: number, name: string) => void,
+  ): void {
+    const format = this.#format
+    const slots: Slot[] = []
+    const from = writer.at
+    writeHead(writer, kind, name)
+    const headEnd = writer.at - from
+    let start = headEnd
+    for (const key in attributes) {
+      if (!isOwn(attributes, key)) continue
+      const value = attributes[key]
+      format.attribute(writer, key, value)
+      const end = writer.at - from
+      const valueStart = Math.max(writer.valueAt - from, start)
+      slots.push({ key, value: comparable(value), start, valueStart, end, others: [], misses: 0 })
+      start = end
+    }
+    template.relearnAt *= 4
+    const isKept = start <= TEMPLATE_BYTES_MAX
+    template.headEnd = headEnd
+    template.slots = isKept ? slots : []
+    template.piece = new Piece(writer.bytes.subarray(from, from + (isKept ? start : headEnd)))
+    template.runs = []
+    this.#charge(template, template.piece.bytes.length - template.size)
+  }
+
+  #charge(template: Template, bytes: number): void {
+    template.size += bytes
+    this.#bytes += bytes
+    if (this.#bytes > BYTES_MAX) this.#evict()
+  }
+
+  #follow(writer: W, attributes: Attributes, template: Template): void {
+    const { slots } = template
+    let at = 0
+    // What is copied next lies between these.
+    let from = 0
+    let to = template.headEnd
+    for (const key in attributes) {
+      if (!isOwn(attributes, key)) continue
+      const value = attributes[key]
+      if (at === slots.length || key !== slots[at].key) {
+        const found = indexOfKey(slots, key, at + 1)
+        if (found < 0) {
+          copyRun(writer, template, from, to)
+          from = to
+          this.#format.attribute(writer, key, value)
+          continue
+        }
+        copyRun(writer, template, from, to)
+        at = found
+        from = slots[at].start
+      }
+      const slot = slots[at++]
+      to = slot.end
+      if (value !== slot.value) {
+        if (slot.value === VOLATILE || typeof value !== 'string')
+          this.#exchange(writer, template, slot, from, value)
+        else this.#other(writer, template, slot, from, value)
+        from = to
+      }
+    }
+    copyRun(writer, template, from, to)
+  }
+
+  /** Writes the template from `from` up to a slot, with another value in it. */
+  #exchange(
+    writer: W,
+    template: Template,
+    { start, valueStart, key }: Slot,
+    from: number,
+    value: unknown,
+  ): void {
+    copyRun(writer, template, from, valueStart)
+    if (valueStart > start) this.#format.value(writer, writer.at - (valueStart - start), value)
+    else this.#format.attribute(writer, key, value)
+  }
+
+  /** The same for a string, which may have been seen here before. */
+  #other(writer: W, template: Template, slot: Slot, from: number, value: string): void {
+    const { others, start } = slot
+    for (let i = 0; i < others.length; i++) {
+      const other = others[i]
+      if (other.value !== value) continue
+      copyRun(writer, template, from, start)
+      writer.piece(other.piece)
+      if (slot.misses > 0) slot.misses--
+      return
+    }
+    const attributeStart = writer.at + start - from
+    this.#exchange(writer, template, slot, from, value)
+    if (++slot.misses > MISSES_MAX) {
+      slot.value = VOLATILE
+      slot.others = []
+    } else if (others.length < OTHERS_MAX && value.length <= STRING_LENGTH_MAX) {
+      const piece = new Piece(writer.bytes.subarray(attributeStart, writer.at))
+      others.push({ value: interned(value), piece })
+      this.#charge(template, piece.bytes.length)
+    }
+  }
+}
+
+function copyRun(writer: Writer, { piece, runs }: Template, from: number, to: number): void {
+  if (to - from <= WORD_COPY_MAX) writer.words(piece.view, from, to)
+  else writer.raw(longRun(piece, runs, from, to))
+}
+
+function longRun(piece: Piece, runs: Run[], from: number, to: number): Uint8Array {
+  for (let i = 0; i < runs.length; i++) {
+    if (runs[i].from === from && runs[i].to === to) return runs[i].bytes
+  }
+  const bytes = piece.bytes.subarray(from, to)
+  if (runs.length < RUNS_MAX) runs.push({ from, to, bytes })
+  return bytes
+}
+
+/** Where the key is, if it is not far ahead; else -1. */
+function indexOfKey(slots: Slot[], key: string, start: number): number {
+  const end = Math.min(start + LOOKAHEAD, slots.length)
+  for (let i = start; i < end; i++) if (slots[i].key === key) return i
+  return -1
+}
+
+/** What the value of a later span may be compared with. */
+function comparable(value: unknown): unknown {
+  if (typeof value === 'string') return value.length > STRING_LENGTH_MAX ? VOLATILE : interned(value)
+  if (typeof value === 'boolean' || (typeof value === 'number' && value !== 0)) return value
+  return VOLATILE
+}
