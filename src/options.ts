@@ -172,10 +172,7 @@ function callTimeoutMillis(value: unknown, fallback: number): number {
   if (value === undefined) return fallback
   if (typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MILLIS) return value
   if (value === Infinity) return MAX_DELAY_MILLIS
-  log(
-    'warn',
-    `timeoutMillis must be from 0 to ${MAX_DELAY_MILLIS}, not ${show(value)}: using ${fallback}`,
-  )
+  log('warn', `timeoutMillis must be from 0 to ${MAX_DELAY_MILLIS}, not ${show(value)}: using ${fallback}`)
   return fallback
 }
 

@@ -24,7 +24,7 @@ export class InMemorySpanExporter implements SpanExporter {
       resultCallback({ code: 1, error })
       return
     }
-    this.#spans.push(...spans)
+    for (const span of spans) this.#spans.push(span)
     resultCallback({ code: 0 })
   }
 

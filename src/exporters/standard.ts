@@ -10,13 +10,9 @@ import {
   type ExportResult,
   type Outcome,
   type ReadableSpan,
-  type Resource,
   type Sender,
   type SpanExporter,
 } from '../types.ts'
-
-/** A resource that is still being detected is waited for this long, in milliseconds. */
-const RESOURCE_PATIENCE_MILLIS = 5000
 
 const DELIVERED: Outcome = { kind: 'delivered', rejected: 0 }
 
@@ -31,6 +27,8 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
   readonly #exporter: SpanExporter
   /** An export that timed out still counts as running, so that abandoned ones do not pile up. */
   #running: Promise<void> | undefined
+  /** Ends the lease of an export that timed out. */
+  #leaseEnd: Timer = NO_TIMER
 
   constructor(exporter: SpanExporter) {
     this.#exporter = exporter
@@ -39,19 +37,15 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
   }
 
   async send(spans: ReadableSpan[], { signal, timeoutMillis }: Attempt): Promise<Outcome> {
-    const pending = pendingResources(spans)
-    if (this.#running !== undefined || pending.length > 0) {
-      const ready = Promise.all([
-        this.#running,
-        settledWithin(pending, Math.min(RESOURCE_PATIENCE_MILLIS, timeoutMillis / 2)),
-      ])
-      await Promise.race([ready, aborted(signal)])
-      if (signal.aborted) return timedOut(timeoutMillis)
+    if (this.#running !== undefined) {
+      await Promise.race([this.#running, aborted(signal)])
+      if (signal.aborted) return neverHandedOver()
     }
     return this.#export(spans, signal, timeoutMillis)
   }
 
   async shutdown(): Promise<void> {
+    this.#leaseEnd.cancel()
     await this.#exporter.shutdown()
   }
 
@@ -68,7 +62,7 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
       let lease: Timer = NO_TIMER
       const onAbort = () => {
         resolve(timedOut(timeoutMillis))
-        lease = startTimer(finish, LEASE_GRACE_MILLIS)
+        lease = this.#leaseEnd = startTimer(finish, LEASE_GRACE_MILLIS)
       }
       const settle = (outcome: Outcome) => {
         signal.removeEventListener('abort', onAbort)
@@ -99,6 +93,11 @@ function failed(cause: unknown, message: string): Outcome {
   return { kind: 'final', error: new ExportError('exporter_failed', message + reason, { cause }) }
 }
 
+/** The exporter has not seen the batch: nothing is lost, and nothing would be sent twice. */
+function neverHandedOver(): Outcome {
+  return { kind: 'retryable', error: new ExportError('timeout', 'an earlier export is still running') }
+}
+
 function timedOut(timeoutMillis: number): Outcome {
   return {
     kind: 'final',
@@ -107,23 +106,6 @@ function timedOut(timeoutMillis: number): Outcome {
       `the exporter did not call back within ${Math.round(timeoutMillis)} ms`,
     ),
   }
-}
-
-function pendingResources(spans: ReadableSpan[]): Resource[] {
-  const pending = new Set<Resource>()
-  for (const { resource } of spans) if (resource?.asyncAttributesPending) pending.add(resource)
-  return [...pending]
-}
-
-async function settledWithin(resources: Resource[], millis: number): Promise<void> {
-  if (resources.length === 0) return
-  const settled = Promise.allSettled(resources.map(async (resource) => resource.waitForAsyncAttributes?.()))
-  let timer: Timer = NO_TIMER
-  const patienceEnds = new Promise<void>((resolve) => {
-    timer = startTimer(resolve, millis)
-  })
-  await Promise.race([settled, patienceEnds])
-  timer.cancel()
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

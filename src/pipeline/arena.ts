@@ -14,7 +14,8 @@
  * A span goes in at the tail with one copy. The oldest one is dropped by stepping over it. A batch is framed when it
  * is taken, which copies the records into the request body, so the segments are free again at once.
  */
-import type { EncodedBatch, ReadableSpan, RecordSink, RecordTable, SpanEncoder } from '../types.ts'
+import type { EncodedBatch, ReadableSpan, RecordSink, SpanEncoder } from '../types.ts'
+import { EncodedRecords, RecordColumns } from './encoded-records.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
 const SEGMENT_BYTES = 64 * 1024
@@ -55,6 +56,8 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   #emptied: Segment | undefined
   /** Batches being framed just now. */
   #framing = 0
+  /** Spans being encoded just now. */
+  #encoding = 0
   #groupLimit = MIN_GROUP_LIMIT
   #count = 0
   #bytes = 0
@@ -79,8 +82,14 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   }
 
   offer(span: ReadableSpan): void {
-    this.#encoder.encode(span, this)
-    if (this.#encoder.groupCount > this.#groupLimit) this.#forgetUnusedGroups()
+    this.#encoding++
+    try {
+      this.#encoder.encode(span, this)
+    } finally {
+      this.#encoding--
+    }
+    // A span that is still being encoded, this one having ended meanwhile, has a group that no record refers to yet.
+    if (this.#encoding === 0 && this.#encoder.groupCount > this.#groupLimit) this.#forgetUnusedGroups()
   }
 
   append(
@@ -243,113 +252,5 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     for (const batch of this.#taken) batch.addGroups(live)
     this.#encoder.retainGroups(live)
     this.#groupLimit = Math.max(MIN_GROUP_LIMIT, 2 * this.#encoder.groupCount)
-  }
-}
-
-/** The records of a batch, one column a property: see `RecordTable`. */
-class RecordColumns implements RecordTable {
-  readonly count: number
-  readonly buffers: Uint8Array[]
-  readonly offsets: Int32Array
-  readonly lengths: Int32Array
-  readonly groups: Int32Array
-  readonly sequences: Float64Array
-
-  constructor(count: number) {
-    this.count = count
-    this.buffers = new Array<Uint8Array>(count)
-    this.offsets = new Int32Array(count)
-    this.lengths = new Int32Array(count)
-    this.groups = new Int32Array(count)
-    this.sequences = new Float64Array(count)
-  }
-
-  slice(from: number, to: number): RecordColumns {
-    const part = new RecordColumns(to - from)
-    for (let i = from; i < to; i++) part.buffers[i - from] = this.buffers[i] as Uint8Array
-    part.offsets.set(this.offsets.subarray(from, to))
-    part.lengths.set(this.lengths.subarray(from, to))
-    part.groups.set(this.groups.subarray(from, to))
-    part.sequences.set(this.sequences.subarray(from, to))
-    return part
-  }
-}
-
-/** A batch of records. It owns the body they were framed into, and is framed again only after it was cut. */
-class EncodedRecords implements Batch<EncodedBatch> {
-  #records: RecordColumns
-  readonly #encoder: SpanEncoder
-  readonly #taken: Set<EncodedRecords>
-  #bytes = 0
-  /** Records given up since the last framing; they are the first ones. */
-  #dropped = 0
-  #framed: EncodedBatch | undefined
-
-  constructor(records: RecordColumns, encoder: SpanEncoder, taken: Set<EncodedRecords>) {
-    this.#records = records
-    this.#encoder = encoder
-    this.#taken = taken
-    for (const length of records.lengths) this.#bytes += length
-    taken.add(this)
-  }
-
-  get count(): number {
-    return this.#records.count - this.#dropped
-  }
-
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  get firstSequence(): number {
-    return this.count === 0 ? Infinity : (this.#records.sequences[this.#dropped] as number)
-  }
-
-  get payload(): EncodedBatch {
-    return this.#framed ?? this.frame()
-  }
-
-  frame(): EncodedBatch {
-    if (this.#dropped > 0) {
-      this.#records = this.#records.slice(this.#dropped, this.#records.count)
-      this.#dropped = 0
-    }
-    const records = this.#records
-    const body = this.#encoder.frame(records, (bytes) => new Uint8Array(bytes))
-    records.buffers.fill(body)
-    this.#framed = { body, spanCount: records.count }
-    return this.#framed
-  }
-
-  countThrough(sequence: number): number {
-    const { sequences, count } = this.#records
-    let end = count
-    while (end > this.#dropped && (sequences[end - 1] as number) > sequence) end--
-    return end - this.#dropped
-  }
-
-  dropOldest(): void {
-    if (this.count === 0) return
-    this.#bytes -= this.#records.lengths[this.#dropped] as number
-    this.#dropped++
-    this.#framed = undefined
-  }
-
-  split(): [EncodedRecords, EncodedRecords] {
-    const { count } = this.#records
-    const middle = this.#dropped + (this.count >> 1)
-    this.release()
-    return [
-      new EncodedRecords(this.#records.slice(this.#dropped, middle), this.#encoder, this.#taken),
-      new EncodedRecords(this.#records.slice(middle, count), this.#encoder, this.#taken),
-    ]
-  }
-
-  release(): void {
-    this.#taken.delete(this)
-  }
-
-  addGroups(live: Set<number>): void {
-    for (const group of this.#records.groups) live.add(group)
   }
 }

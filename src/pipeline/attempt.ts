@@ -21,12 +21,19 @@ export interface AttemptResult {
   readonly wasFrozen: boolean
 }
 
-/** Sends once. Never rejects. `controller` ends the attempt early, and is aborted when its time is up. */
+/** An attempt on its way. */
+export class OpenAttempt {
+  readonly controller = new AbortController()
+  /** Nobody waits for the answer any more: the sender hears so, and no timer is left. */
+  end: () => void = () => this.controller.abort()
+}
+
+/** Sends once. Never rejects. The attempt is aborted when its time is up. */
 export function makeAttempt<Payload>(
   sender: Sender<Payload>,
   batch: Batch<Payload>,
   timeoutMillis: number,
-  controller: AbortController,
+  attempt: OpenAttempt,
 ): Promise<AttemptResult> {
   return new Promise((resolve) => {
     let deadline = monotonicNow() + timeoutMillis
@@ -76,9 +83,15 @@ export function makeAttempt<Payload>(
       controller.abort(error)
     }
 
+    const { controller } = attempt
+    const { signal } = controller
+    attempt.end = () => {
+      const error = new ExportError('aborted', 'the pipeline has ended')
+      settle({ kind: 'final', error })
+      controller.abort(error)
+    }
     scheduleTick()
     try {
-      const { signal } = controller
       const sending = suppressTracing(() => sender.send(batch.payload, { signal, timeoutMillis }))
       Promise.resolve(sending).then(settle, fail)
     } catch (cause) {

@@ -3,9 +3,9 @@
  * wake it. So one batch at most is on its way, whoever asks.
  */
 import { ExportError, type FlushResult, type Sender } from '../types.ts'
-import { makeAttempt } from './attempt.ts'
+import { makeAttempt, OpenAttempt } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
-import { monotonicNow, NO_TIMER, startTimer, type Timer } from './deadline.ts'
+import { monotonicNow, NO_TIMER, settlesWithin, startTimer, type Timer } from './deadline.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
 import { suppressTracing } from './suppress.ts'
@@ -31,9 +31,10 @@ export class DrainLoop<Payload> {
   #target = -1
   #isDraining = false
   #isWakingSoon = false
+  #isSettlingSoon = false
   #schedule: Timer | undefined
   /** Set while an attempt is on its way. */
-  #attempt: AbortController | undefined
+  #attempt: OpenAttempt | undefined
   #interruptPause: () => void = () => {}
   #cutsBackoff = false
   #resourcesHadTheirTime = false
@@ -70,6 +71,16 @@ export class DrainLoop<Payload> {
     if (this.#isDraining || this.#isWakingSoon || this.#backlog.count === 0) return
     if (this.#hasFullBatch()) this.wakeSoon()
     else if (this.#schedule === undefined) this.#startSchedule()
+  }
+
+  /** Spans were given up, perhaps from within `span.end()`. Whoever waited for no others is settled soon after. */
+  spansDropped(): void {
+    if (this.#isSettlingSoon || this.#callers.isEmpty) return
+    this.#isSettlingSoon = true
+    queueMicrotask(() => {
+      this.#isSettlingSoon = false
+      this.#settleCovered()
+    })
   }
 
   /** Sends full batches, and everything up to `target`, after the code that is running now. */
@@ -116,10 +127,15 @@ export class DrainLoop<Payload> {
     this.#schedule?.cancel()
     this.#schedule = undefined
     this.#isDraining = true
-    suppressTracing(() => this.#drain()).finally(() => {
-      this.#isDraining = false
-      this.#goOn()
-    })
+    suppressTracing(() => this.#drain())
+      .finally(() => {
+        this.#isDraining = false
+      })
+      .then(
+        () => this.#goOn(),
+        // A runtime without timers, a broken meter: the next wake tries again. To go on at once might never end.
+        (cause) => this.#books.reporter.drainFailed(cause),
+      )
   }
 
   /** Sends what is due by now, or sees to it that what waits will be sent. */
@@ -175,7 +191,7 @@ export class DrainLoop<Payload> {
     )
     this.#books.pace.attemptStarted(now)
     this.#cutsBackoff = false
-    this.#attempt = new AbortController()
+    this.#attempt = new OpenAttempt()
     const result = await makeAttempt(this.#sender, batch, timeoutMillis, this.#attempt)
     this.#attempt = undefined
     this.#exporterFlush = undefined
@@ -219,29 +235,23 @@ export class DrainLoop<Payload> {
     for (const call of this.#callers.waiting()) {
       patienceMillis = Math.min(patienceMillis, call.remainingMillis(now) / 2)
     }
-    let timer: Timer = NO_TIMER
-    const patienceEnds = new Promise<void>((resolve) => {
-      timer = startTimer(() => {
-        if (patienceMillis === RESOURCE_PATIENCE_MILLIS) this.#resourcesHadTheirTime = true
-        resolve()
-      }, patienceMillis)
-    })
-    await Promise.race([settling, patienceEnds])
-    timer.cancel()
+    const isSettled = await settlesWithin(settling, patienceMillis)
+    if (!isSettled && patienceMillis === RESOURCE_PATIENCE_MILLIS) this.#resourcesHadTheirTime = true
   }
 
   // ── Callers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #giveUp(call: FlushCall): void {
+    const { pace, reporter } = this.#books
     if (call.isShutdown) {
-      this.#expire(call)
+      this.#expire(call, reporter.lastError)
       return
     }
-    const { pace, reporter } = this.#books
     this.#callers.settle(call, 'hopeless', pace.isOpen ? circuitOpen() : reporter.lastError)
   }
 
-  #expire(call: FlushCall): void {
+  /** @param error - Why it is no use to wait any longer; without one, time is up. */
+  #expire(call: FlushCall, error?: ExportError): void {
     const pending = this.pendingThrough(call.tally.watermark)
     if (pending > 0 && !call.expiresAtOnce) {
       const age = Math.round(this.#lease.ageMillis(monotonicNow()))
@@ -250,7 +260,7 @@ export class DrainLoop<Payload> {
       )
     }
     if (call.isShutdown && !this.#callers.hasOtherShutdown(call)) this.#close()
-    this.#callers.settle(call, 'expired')
+    this.#callers.settle(call, 'expired', error)
     this.#settleCovered()
   }
 
@@ -288,7 +298,7 @@ export class DrainLoop<Payload> {
     this.#closed = Promise.resolve()
     this.#lease.drop()
     this.#backlog.dropAll('shutdown_timeout')
-    this.#attempt?.abort()
+    this.#attempt?.end()
     this.#interruptPause()
     this.#closed = this.#contain(() => this.#sender.shutdown())
     return this.#closed

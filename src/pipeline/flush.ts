@@ -106,6 +106,10 @@ export class Callers {
     this.#pendingThrough = pendingThrough
   }
 
+  get isEmpty(): boolean {
+    return this.#calls.size === 0
+  }
+
   /** @param watermark - The newest span that the call waits for. */
   open(options: CallOptions, watermark: number, onExpire: (call: FlushCall) => void): FlushCall {
     const call = new FlushCall(options, this.#ledger.open(watermark), onExpire)

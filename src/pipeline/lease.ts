@@ -70,7 +70,7 @@ export class Lease<Payload> {
 
   /** An attempt begins; returns how long it may take, in milliseconds. */
   attemptMillis(now: number): number {
-    if (this.#attempts === 0 || now >= this.#roundEndsAt) this.#roundEndsAt = now + this.#options.roundMillis
+    if (now >= this.#roundEndsAt) this.#roundEndsAt = now + this.#options.roundMillis
     return this.#roundEndsAt - now
   }
 
@@ -158,6 +158,7 @@ export class Lease<Payload> {
   #begin(batch: Batch<Payload> | undefined): void {
     this.#batch = batch
     this.#attempts = 0
+    this.#roundEndsAt = 0
     this.#freeRetryUsed = false
   }
 
@@ -211,7 +212,9 @@ export class Lease<Payload> {
   }
 
   #applyRetryable(batch: Batch<Payload>, outcome: Outcome & { kind: 'retryable' }, wasFrozen: boolean): void {
-    if ((outcome.staleSocket === true || wasFrozen) && !this.#freeRetryUsed) {
+    const { retryAfterMillis } = outcome
+    const isFree = (outcome.staleSocket === true || wasFrozen) && retryAfterMillis === undefined
+    if (isFree && !this.#freeRetryUsed) {
       this.#freeRetryUsed = true
       return
     }
@@ -219,7 +222,8 @@ export class Lease<Payload> {
     reporter.failed(outcome.error)
     const isConvicted = batch === this.#suspect
     // A neighbour got through a moment ago: that failure is the batch's own, and nobody else has to wait for it.
-    if (!isConvicted) pace.failed(monotonicNow(), outcome.retryAfterMillis, wasFrozen)
+    if (!isConvicted) pace.failed(monotonicNow(), wasFrozen)
+    pace.askedToWait(monotonicNow(), retryAfterMillis)
     if (isConvicted || this.#options.maxAttempts === 1) {
       this.#suspect = undefined
       ledger.batchDropped('retry_exhausted', batch, outcome.error)

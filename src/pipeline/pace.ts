@@ -58,6 +58,8 @@ export class Pace {
 
   attemptStarted(now: number): void {
     this.#rateLimitUntil = now + this.#millisBetweenExports
+    // Waited for or cut short, it holds up one attempt: a retry at once on a fresh socket does not wait for it again.
+    this.#backoffUntil = 0
   }
 
   /** The backend answered, if only to refuse: it is there. */
@@ -69,10 +71,14 @@ export class Pace {
   }
 
   /** @param wasFrozen - The process stood still during the attempt, which then says nothing about the backend. */
-  failed(now: number, retryAfterMillis: number | undefined, wasFrozen: boolean): void {
+  failed(now: number, wasFrozen: boolean): void {
     this.#failures++
     this.#backoffUntil = now + backoffMillis(this.#retry, this.#failures)
-    this.#serverDelayUntil = now + (retryAfterMillis ?? 0)
     if (!wasFrozen) this.#breaker?.failed(now)
+  }
+
+  /** What the server says about its next time is taken at its word, whatever else comes of the attempt. */
+  askedToWait(now: number, retryAfterMillis = 0): void {
+    this.#serverDelayUntil = now + retryAfterMillis
   }
 }

@@ -84,6 +84,7 @@ class PipelineOf<Payload> implements Pipeline {
     this.#ledger = new Ledger((reason, count, wasHandedOver) => {
       reporter.dropped(reason, count)
       if (!wasHandedOver) metrics?.dropped(reason, count)
+      this.#loop.spansDropped()
     })
     const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
     this.#backlog = new Backlog(createQueue, configuration, this.#ledger, onEncodeError)

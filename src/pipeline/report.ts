@@ -69,6 +69,10 @@ export class Reporter {
     this.#warn('exporter', `the exporter's own flush or shutdown failed: ${describe(cause)}`)
   }
 
+  drainFailed(cause: unknown): void {
+    this.#warn('drain', `an export was interrupted, and is resumed later: ${describe(cause)}`)
+  }
+
   encodingFailed(cause: unknown): void {
     this.#warn('encode', `a span cannot be encoded and is dropped: ${describe(cause)}`)
   }

@@ -29,6 +29,9 @@ export const DEFAULT_RETRY: Readonly<RetryOptions> = {
  */
 export function backoffMillis(options: Readonly<RetryOptions>, failures: number): number {
   const { initialBackoffMillis, maxBackoffMillis, multiplier, jitter } = options
-  const wait = Math.min(initialBackoffMillis * multiplier ** (failures - 1), maxBackoffMillis)
-  return wait * (1 - jitter + 2 * jitter * Math.random())
+  // The power overflows in a long outage, and 0 × ∞ is not a number.
+  const growth = Math.min(multiplier ** (failures - 1), Number.MAX_VALUE)
+  const wait = Math.min(initialBackoffMillis * growth, maxBackoffMillis)
+  // Never 0: attempts that fail without any I/O (a `headers` function that throws) would keep the event loop from turning.
+  return Math.max(1, wait * (1 - jitter + 2 * jitter * Math.random()))
 }

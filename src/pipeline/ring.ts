@@ -10,7 +10,7 @@
  * Growing never copies, so `onEnd` costs the same however large the queue is. Slots are cleared as they are left.
  */
 import type { Attributes } from '@opentelemetry/api'
-import type { EncodedBatch, ReadableSpan, SpanEncoder } from '../types.ts'
+import type { EncodedBatch, ReadableSpan, Resource, SpanEncoder } from '../types.ts'
 import { Arena } from './arena.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
@@ -28,6 +28,8 @@ class Chunk {
 /** The bounded queue of span objects. Their size is estimated. The bounds themselves are its owner's. */
 export class SpanRing implements SpanQueue<ReadableSpan[]> {
   readonly #admission: Admission
+  /** Resources that had attributes pending when last looked at. */
+  readonly #pending = new Set<Resource>()
   #head = new Chunk()
   #tail = this.#head
   #spare: Chunk | undefined
@@ -54,6 +56,7 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     const size = approximateBytes(span)
     const sequence = this.#admission.admit(size)
     if (sequence === REFUSED) return
+    if (isPending(span.resource)) this.#pending.add(span.resource)
     let chunk = this.#tail
     if (chunk.to === CHUNK_SPANS) chunk = this.#grow()
     chunk.spans[chunk.to] = span
@@ -90,9 +93,11 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     return counted
   }
 
-  /** The adapter of a stock exporter waits for the resources of the batch that it is given. */
-  whenReady(): undefined {
-    return undefined
+  whenReady(): Promise<void> | undefined {
+    for (const resource of this.#pending) if (!isPending(resource)) this.#pending.delete(resource)
+    if (this.#pending.size === 0) return undefined
+    const waits = [...this.#pending].map(async (resource) => resource.waitForAsyncAttributes?.())
+    return Promise.allSettled(waits).then(() => undefined)
   }
 
   #shift(): ReadableSpan {
@@ -119,6 +124,14 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     this.#tail.next = chunk
     this.#tail = chunk
     return chunk
+  }
+}
+
+function isPending(resource: Resource | undefined): boolean {
+  try {
+    return resource?.asyncAttributesPending === true
+  } catch {
+    return false
   }
 }
 
@@ -229,8 +242,9 @@ export class LateEncodingRing implements SpanQueue<EncodedBatch> {
     return this.#ring.countThrough(sequence)
   }
 
+  /** The encoder sees a resource only when it is too late to wait for it. */
   whenReady(): Promise<void> | undefined {
-    return this.#arena.whenReady()
+    return this.#ring.whenReady()
   }
 }
 

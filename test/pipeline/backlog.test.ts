@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { Arena } from '../../src/pipeline/arena.ts'
+import { LateEncodingRing, SpanRing } from '../../src/pipeline/ring.ts'
+import { NameEncoder } from '../helpers/name-encoder.ts'
+import { names, spanNamed } from '../helpers/processors.ts'
+import { namesOfBatch, openBacklog } from '../helpers/queues.ts'
+
+const encoder = () => new NameEncoder()
+
+describe.each([
+  ['an arena', (limits?: object) => openBacklog((admission) => new Arena(encoder(), admission), limits)],
+  [
+    'a late-encoding ring',
+    (limits?: object) => openBacklog((admission) => new LateEncodingRing(encoder(), admission), limits),
+  ],
+])('the backlog over %s', (_name, open) => {
+  it('lets a batch wait again at its old place', () => {
+    const { backlog } = open()
+    for (const name of names(9)) backlog.offer(spanNamed(name))
+    const [first, second] = [backlog.take(3, Infinity)!, backlog.take(3, Infinity)!]
+    expect(backlog).toMatchObject({ count: 3, firstSequence: 6, hasParked: false })
+    backlog.putBack(second)
+    backlog.putBack(first)
+    expect(backlog).toMatchObject({ count: 9, firstSequence: 0, hasParked: true })
+    expect(backlog.isParked(first)).toBe(true)
+    expect(backlog.countThrough(4)).toBe(5)
+    const order = [1, 2, 3].map(() => namesOfBatch(backlog.take(3, Infinity)!))
+    expect(order.flat()).toEqual(names(9))
+    expect(backlog).toMatchObject({ count: 0, bytes: 0, firstSequence: Infinity, newestSequence: 8 })
+  })
+
+  it('B16: a batch that comes back pushes out the oldest, which are its own', () => {
+    const { backlog, ledger, drops } = open({ maxQueueSize: 4 })
+    for (const name of names(3)) backlog.offer(spanNamed(name))
+    const batch = backlog.take(3, Infinity)!
+    for (const name of names(3, 'new-')) backlog.offer(spanNamed(name))
+    backlog.putBack(batch)
+    expect(backlog.count).toBe(4)
+    expect(ledger.dropped.queue_full).toBe(2)
+    expect(drops).toEqual([
+      { reason: 'queue_full', count: 1 },
+      { reason: 'queue_full', count: 1 },
+    ])
+    expect(namesOfBatch(backlog.take(10, Infinity)!)).toEqual(['span-2'])
+    expect(namesOfBatch(backlog.take(10, Infinity)!)).toEqual(names(3, 'new-'))
+  })
+
+  it('B16: a parked batch of which nothing is left is gone', () => {
+    const { backlog, ledger } = open({ maxQueueSize: 3 })
+    for (const name of names(3)) backlog.offer(spanNamed(name))
+    const batch = backlog.take(3, Infinity)!
+    backlog.putBack(batch)
+    for (const name of names(4, 'new-')) backlog.offer(spanNamed(name))
+    expect(backlog).toMatchObject({ count: 3, hasParked: false })
+    expect(backlog.isParked(batch)).toBe(false)
+    expect(ledger.dropped.queue_full).toBe(4)
+  })
+
+  it('gives up everything, parked or not, with the reason', () => {
+    const { backlog, ledger } = open()
+    for (const name of names(5)) backlog.offer(spanNamed(name))
+    backlog.putBack(backlog.take(2, Infinity)!)
+    backlog.dropAll('shutdown_timeout')
+    expect(backlog).toMatchObject({ count: 0, bytes: 0, firstSequence: Infinity })
+    expect(ledger.dropped.shutdown_timeout).toBe(5)
+    expect(ledger.ended).toBe(5)
+  })
+
+  it('a tally hears of the drops that it covers, and of no others', () => {
+    const { backlog, ledger } = open({ maxQueueSize: 3 })
+    for (const name of names(3)) backlog.offer(spanNamed(name))
+    const tally = ledger.open(1)
+    for (const name of names(4, 'new-')) backlog.offer(spanNamed(name))
+    expect(tally.dropped).toBe(2)
+    expect(ledger.dropped.queue_full).toBe(4)
+    ledger.close(tally)
+    backlog.dropAll('shutdown_timeout')
+    expect(tally.dropped).toBe(2)
+  })
+})
+
+describe('the backlog', () => {
+  it('B16: parked bytes count against maxQueueBytes, exactly', () => {
+    const { backlog, ledger } = openBacklog((admission) => new Arena(encoder(), admission), {
+      maxQueueBytes: 60,
+    })
+    for (const name of names(5)) backlog.offer(spanNamed(name))
+    backlog.putBack(backlog.take(5, Infinity)!)
+    for (const name of names(5)) backlog.offer(spanNamed(name))
+    expect(backlog).toMatchObject({ count: 10, bytes: 60 })
+    backlog.offer(spanNamed('x'))
+    expect(backlog).toMatchObject({ count: 10, bytes: 55 })
+    expect(ledger.dropped.queue_bytes_full).toBe(1)
+  })
+
+  it('B44: a span that cannot be encoded is counted as it ends', () => {
+    const { backlog, ledger, failures } = openBacklog((admission) => new Arena(encoder(), admission))
+    const broken = spanNamed('', {
+      get name(): string {
+        throw new Error('no name')
+      },
+    })
+    backlog.offer(broken)
+    expect(ledger).toMatchObject({ ended: 1, dropped: { encode_error: 1 } })
+    expect(failures).toHaveLength(1)
+    expect(backlog.newestSequence).toBe(-1)
+  })
+
+  it("B15: 'newest' turns away what does not fit, and takes no number for it", () => {
+    const { backlog, ledger } = openBacklog((admission) => new SpanRing(admission), {
+      maxQueueSize: 2,
+      dropPolicy: 'newest',
+    })
+    for (const name of names(5)) backlog.offer(spanNamed(name))
+    expect(backlog).toMatchObject({ count: 2, newestSequence: 1 })
+    expect(ledger).toMatchObject({ ended: 5, dropped: { queue_full: 3 } })
+  })
+})
