@@ -15,7 +15,10 @@ import type { ExportError, FlushOptions } from './types.ts'
 export interface BatchSpanProcessorOptions {
   /** Spans that may wait; beyond that `dropPolicy` decides. Default 2048, or `OTEL_BSP_MAX_QUEUE_SIZE`. */
   readonly maxQueueSize?: number | undefined
-  /** Bytes that the waiting spans may take: encoded bytes, or an estimate where spans wait as objects. Default 8 MiB. */
+  /**
+   * Bytes that the waiting spans may take: encoded bytes (some 24 bytes a span for bookkeeping come on top), or an
+   * estimate where spans wait as objects. Default 8 MiB.
+   */
   readonly maxQueueBytes?: number | undefined
   /** Spans in one export; as many wake the loop. Default 512, or `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`. */
   readonly maxExportBatchSize?: number | undefined
@@ -26,7 +29,10 @@ export interface BatchSpanProcessorOptions {
    * shutdown still send. Default 5000, or `OTEL_BSP_SCHEDULE_DELAY`.
    */
   readonly scheduledDelayMillis?: number | undefined
-  /** Bound on one batch with all its attempts and waits, in milliseconds. Default 30000, or `OTEL_BSP_EXPORT_TIMEOUT`. */
+  /**
+   * Bound on one batch with all its attempts and waits, in milliseconds; 0: none. Default 30000, or
+   * `OTEL_BSP_EXPORT_TIMEOUT`.
+   */
   readonly exportTimeoutMillis?: number | undefined
   /** How long `flush` and `forceFlush` wait when they are not told, in milliseconds. Default 2000. */
   readonly flushTimeoutMillis?: number | undefined

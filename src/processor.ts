@@ -3,6 +3,7 @@ import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
 import { flushOnPageHide } from './lifecycle/browser.ts'
 import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './options.ts'
+import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import {
@@ -135,17 +136,21 @@ export class BatchSpanProcessor {
   /**
    * Sends what waits, then shuts the exporter down, once. What is still held at the deadline is dropped as
    * `shutdown_timeout`; spans that end later are counted as `already_shutdown`. A second call joins the first under
-   * its own deadline.
+   * its own deadline. A signal ends the caller's wait, not the work.
    * @param options - `timeoutMillis` defaults to `shutdownTimeoutMillis` (8000).
    */
   async shutdown(options?: FlushOptions): Promise<void> {
+    const { timeoutMillis, signal } = readCall(options, this.#shutdownTimeoutMillis)
+    const startedAt = monotonicNow()
+    if (options?.openSpans === 'wait') await this.flush({ openSpans: 'wait', timeoutMillis, signal })
     this.#isShutDown = true
     this.#stopFlushingOnPageHide?.()
-    await this.#pipeline.flush({
-      ...readCall(options, this.#shutdownTimeoutMillis),
+    const ended = this.#pipeline.flush({
+      timeoutMillis: Math.max(0, timeoutMillis - (monotonicNow() - startedAt)),
       openSpans: this.#openSpans.count,
       isShutdown: true,
     })
+    await unlessAborted(ended, signal)
   }
 
   /** The ledger: `ended = exported + rejected + failed + Σ dropped + pending`. A plain object, the caller's own. */

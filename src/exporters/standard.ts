@@ -1,6 +1,6 @@
 /** Lets the drain loop drive a stock exporter: Zipkin, console, a vendor's, or a subclass of ours. */
 import { LEASE_GRACE_MILLIS } from '../pipeline/attempt.ts'
-import { NO_TIMER, startTimer, type Timer } from '../pipeline/deadline.ts'
+import { NO_TIMER, startTimer, type Timer, unlessAborted } from '../pipeline/deadline.ts'
 import { describe } from '../pipeline/report.ts'
 import { suppressTracing } from '../pipeline/suppress.ts'
 import {
@@ -38,7 +38,7 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
 
   async send(spans: ReadableSpan[], { signal, timeoutMillis }: Attempt): Promise<Outcome> {
     if (this.#running !== undefined) {
-      await Promise.race([this.#running, aborted(signal)])
+      await unlessAborted(this.#running, signal)
       if (signal.aborted) return neverHandedOver()
     }
     return this.#export(spans, signal, timeoutMillis)
@@ -106,11 +106,4 @@ function timedOut(timeoutMillis: number): Outcome {
       `the exporter did not call back within ${Math.round(timeoutMillis)} ms`,
     ),
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -54,8 +54,8 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   #spareCount = 0
   /** Segments without records, not yet known to be out of use. */
   #emptied: Segment | undefined
-  /** Batches being framed just now. */
-  #framing = 0
+  /** The batch that is being framed just now. */
+  #leaving: EncodedRecords | undefined
   /** Spans being encoded just now. */
   #encoding = 0
   #groupLimit = MIN_GROUP_LIMIT
@@ -77,7 +77,12 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     return this.#bytes
   }
 
+  get leavingBytes(): number {
+    return this.#leaving?.bytes ?? 0
+  }
+
   get firstSequence(): number {
+    if (this.#leaving !== undefined) return this.#leaving.firstSequence
     return this.#count === 0 ? Infinity : this.#head.view.getFloat64(this.#headOffset, true)
   }
 
@@ -119,39 +124,48 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     this.#bytes += length
   }
 
-  dropOldest(): void {
-    if (this.#count === 0) return
+  dropOldest(): number {
+    if (this.#count === 0) return Infinity
+    const sequence = this.#head.view.getFloat64(this.#headOffset, true)
     this.#stepOver()
     this.#reclaim()
+    return sequence
   }
 
   take(maxCount: number, maxBytes: number): Batch<EncodedBatch> | undefined {
     const count = this.#countThatFits(Math.min(maxCount, this.#count), maxBytes)
     if (count === 0) return undefined
     const records = new RecordColumns(count)
-    this.#framing++
+    let at = this.#headOffset
+    let segment = this.#head
     for (let i = 0; i < count; i++) {
-      const { bytes, view } = this.#head
-      const at = this.#headOffset
+      if (at === segment.end) {
+        segment = segment.next as Segment
+        at = 0
+      }
+      const { bytes, view } = segment
+      const length = view.getUint32(at + LENGTH_AT, true)
       records.buffers[i] = bytes
       records.offsets[i] = at + HEADER_BYTES
-      records.lengths[i] = view.getUint32(at + LENGTH_AT, true)
+      records.lengths[i] = length
       records.groups[i] = view.getUint32(at + GROUP_AT, true)
       records.sequences[i] = view.getFloat64(at, true)
-      this.#stepOver()
+      at += HEADER_BYTES + length
     }
     const batch = new EncodedRecords(records, this.#encoder, this.#taken)
+    this.#leaving = batch
+    for (let i = 0; i < count; i++) this.#stepOver()
     try {
       batch.frame()
     } finally {
-      this.#framing--
+      this.#leaving = undefined
       this.#reclaim()
     }
     return batch
   }
 
   countThrough(sequence: number): number {
-    let counted = 0
+    let counted = this.#leaving?.countThrough(sequence) ?? 0
     for (const { view, at } of this.#walk()) {
       if (view.getFloat64(at, true) > sequence) break
       counted++
@@ -214,7 +228,7 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
    * (a resource's getter, a logger) that ends a span.
    */
   #reclaim(): void {
-    if (this.#framing > 0) return
+    if (this.#leaving !== undefined) return
     while (this.#emptied !== undefined) {
       const segment = this.#emptied
       this.#emptied = segment.next

@@ -50,6 +50,11 @@ export class Backlog<Payload> implements Admission {
     return this.#parkedBytes + this.#queue.bytes
   }
 
+  /** The same, with the batch that is being taken just now. */
+  get pendingBytes(): number {
+    return this.bytes + this.#queue.leavingBytes
+  }
+
   /** Sequence of the oldest waiting span; `Infinity` when none waits. */
   get firstSequence(): number {
     return this.#parked[0]?.firstSequence ?? this.#queue.firstSequence
@@ -141,13 +146,13 @@ export class Backlog<Payload> implements Admission {
 
   #dropOldest(reason: DropReason): void {
     const parked = this.#parked[0]
-    this.#ledger.spanDropped(reason, this.firstSequence, parked !== undefined)
     if (parked === undefined) {
-      this.#queue.dropOldest()
+      this.#ledger.spanDropped(reason, this.#queue.dropOldest(), false)
       return
     }
-    const { bytes } = parked
+    const { bytes, firstSequence } = parked
     parked.dropOldest()
+    this.#ledger.spanDropped(reason, firstSequence, true)
     this.#parkedCount--
     this.#parkedBytes -= bytes - parked.bytes
     if (parked.count === 0) {

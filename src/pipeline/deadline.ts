@@ -42,3 +42,22 @@ export async function settlesWithin(promise: Promise<void>, millis: number): Pro
   timer.cancel()
   return isInTime
 }
+
+/** Waits for `promise`, which must not reject, unless the signal is aborted first. */
+export async function unlessAborted(
+  promise: Promise<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (signal === undefined) {
+    await promise
+    return
+  }
+  if (signal.aborted) return
+  let onAbort = () => {}
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve
+    signal.addEventListener('abort', onAbort)
+  })
+  await Promise.race([promise, aborted])
+  signal.removeEventListener('abort', onAbort)
+}

@@ -59,7 +59,7 @@ export class DrainLoop<Payload> {
   }
 
   get pendingBytes(): number {
-    return this.#lease.bytes + this.#backlog.bytes
+    return this.#lease.bytes + this.#backlog.pendingBytes
   }
 
   get inFlight(): number {
@@ -253,7 +253,7 @@ export class DrainLoop<Payload> {
   /** @param error - Why it is no use to wait any longer; without one, time is up. */
   #expire(call: FlushCall, error?: ExportError): void {
     const pending = this.pendingThrough(call.tally.watermark)
-    if (pending > 0 && !call.expiresAtOnce) {
+    if (pending > 0 && !call.expiresAtOnce && error === undefined) {
       const age = Math.round(this.#lease.ageMillis(monotonicNow()))
       this.#books.reporter.flushTimedOut(
         `a flush timed out: ${pending} spans pending, the oldest on their way for ${age} ms`,

@@ -52,8 +52,12 @@ export class FlushCall {
     options.signal?.addEventListener('abort', this.#onExpire)
   }
 
+  get isAborted(): boolean {
+    return this.#options.signal?.aborted === true
+  }
+
   get expiresAtOnce(): boolean {
-    return this.#options.timeoutMillis === 0 || this.#options.signal?.aborted === true
+    return this.#options.timeoutMillis === 0 || this.isAborted
   }
 
   remainingMillis(now: number): number {
@@ -88,7 +92,10 @@ export class FlushCall {
       error ??
       this.tally.error ??
       (isTimeout
-        ? new ExportError('timeout', `${pending} spans were pending after ${Math.round(durationMillis)} ms`)
+        ? new ExportError(
+            this.isAborted ? 'aborted' : 'timeout',
+            `${pending} spans were pending after ${Math.round(durationMillis)} ms`,
+          )
         : new ExportError('dropped', `${dropped} spans were dropped`))
     return result
   }

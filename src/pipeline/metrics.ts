@@ -5,6 +5,7 @@
 import type { Attributes, MeterProvider } from '@opentelemetry/api'
 import type { ComponentDescription, DropReason, ExportError } from '../types.ts'
 import { monotonicNow } from './deadline.ts'
+import { describe, log } from './report.ts'
 
 const PROCESSOR_TYPE = 'batching_span_processor'
 
@@ -15,6 +16,19 @@ function identify(type: string): Attributes {
   const instance = instances.get(type) ?? 0
   instances.set(type, instance + 1)
   return { 'otel.component.type': type, 'otel.component.name': `${type}/${instance}` }
+}
+
+/** It is told once. */
+let hasFailed = false
+
+/** A meter that throws must not break what it measures. */
+function contain(record: () => void): void {
+  try {
+    record()
+  } catch (cause) {
+    if (!hasFailed) log('warn', `a metric could not be recorded: ${describe(cause)}`)
+    hasFailed = true
+  }
 }
 
 /** What the metrics of one pipeline are about. */
@@ -76,36 +90,42 @@ export class SdkMetrics {
 
   /** Spans were given up before any exporter saw them. */
   dropped(reason: DropReason, count: number): void {
-    this.#processed.add(count, { ...this.#processor, 'error.type': reason })
+    contain(() => this.#processed.add(count, { ...this.#processor, 'error.type': reason }))
   }
 
   /** A batch is handed to the exporter; `isNew` unless it was before. A span counts as processed from here on. */
   exportStarted(count: number, isNew: boolean): void {
     this.#startedAt = monotonicNow()
-    if (isNew) this.#processed.add(count, this.#processor)
-    this.#inflight.add(count, this.#exporter)
+    contain(() => {
+      if (isNew) this.#processed.add(count, this.#processor)
+      this.#inflight.add(count, this.#exporter)
+    })
   }
 
   /** The exporter is done with these spans. */
   exportEnded(count: number, error?: ExportError): void {
-    this.#leave(count, error)
-    if (count > 0) this.#exported.add(count, this.#attributes(error))
+    contain(() => {
+      this.#leave(count, error)
+      if (count > 0) this.#exported.add(count, this.#attributes(error))
+    })
   }
 
   /** The exporter is done with a batch of which the backend rejected a part. */
   exportRejected(count: number, rejected: number): void {
-    this.#leave(count, undefined)
-    if (count > rejected) this.#exported.add(count - rejected, this.#exporter)
-    this.#exported.add(rejected, { ...this.#exporter, 'error.type': 'rejected' })
+    contain(() => {
+      this.#leave(count, undefined)
+      if (count > rejected) this.#exported.add(count - rejected, this.#exporter)
+      this.#exported.add(rejected, { ...this.#exporter, 'error.type': 'rejected' })
+    })
   }
 
   /** The batch waits again: its export has failed, its spans are not settled. */
   exportPutBack(count: number, error: ExportError | undefined): void {
-    this.#leave(count, error)
+    contain(() => this.#leave(count, error))
   }
 
   shutdown(): void {
-    this.#stopObserving()
+    contain(this.#stopObserving)
   }
 
   #leave(count: number, error: ExportError | undefined): void {

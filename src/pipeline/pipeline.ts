@@ -1,6 +1,7 @@
 /** Puts the stages together: backlog, ledger, pace, drain loop. */
 import type { MeterProvider } from '@opentelemetry/api'
 import type {
+  ComponentDescription,
   DropReason,
   EncodedBatch,
   FlushResult,
@@ -12,13 +13,14 @@ import type {
 import { Arena } from './arena.ts'
 import { Backlog, type BacklogLimits } from './backlog.ts'
 import { CircuitBreaker, type CircuitBreakerOptions } from './breaker.ts'
+import { MAX_DELAY_MILLIS } from './deadline.ts'
 import { DrainLoop } from './drain.ts'
 import type { CallOptions } from './flush.ts'
 import { Ledger } from './ledger.ts'
 import { SdkMetrics } from './metrics.ts'
 import { Pace } from './pace.ts'
 import type { Admission, SpanQueue } from './queue.ts'
-import { type ReportCallbacks, Reporter } from './report.ts'
+import { describe, log, type ReportCallbacks, Reporter } from './report.ts'
 import type { RetryOptions } from './retry.ts'
 import { LateEncodingRing, SpanRing } from './ring.ts'
 
@@ -46,10 +48,19 @@ export interface Pipeline {
 }
 
 /** A pipeline for an exporter of ours: spans wait encoded, unless `encodeAt` says otherwise. */
-export function openPipeline(configuration: PipelineConfiguration, exporter: PipelineExporter): Pipeline {
+export function openPipeline(
+  configuration: PipelineConfiguration,
+  exporter: PipelineExporter,
+  reporter = new Reporter(configuration),
+): Pipeline {
   const Queue = configuration.encodeAt === 'end' ? Arena : LateEncodingRing
   const encoder = exporter.createEncoder()
-  return new PipelineOf<EncodedBatch>(configuration, exporter, (admission) => new Queue(encoder, admission))
+  return new PipelineOf<EncodedBatch>(
+    configuration,
+    exporter,
+    reporter,
+    (admission) => new Queue(encoder, admission),
+  )
 }
 
 /** A pipeline for an exporter that takes objects. */
@@ -57,7 +68,12 @@ export function openSpanPipeline(
   configuration: PipelineConfiguration,
   sender: Sender<ReadableSpan[]>,
 ): Pipeline {
-  return new PipelineOf<ReadableSpan[]>(configuration, sender, (admission) => new SpanRing(admission))
+  return new PipelineOf<ReadableSpan[]>(
+    configuration,
+    sender,
+    new Reporter(configuration),
+    (admission) => new SpanRing(admission),
+  )
 }
 
 class PipelineOf<Payload> implements Pipeline {
@@ -68,19 +84,13 @@ class PipelineOf<Payload> implements Pipeline {
   constructor(
     configuration: PipelineConfiguration,
     sender: Sender<Payload>,
+    reporter: Reporter,
     createQueue: (admission: Admission) => SpanQueue<Payload>,
   ) {
     const { retry, circuitBreaker, maxExportsPerSecond, exportTimeoutMillis } = configuration
-    const reporter = new Reporter(configuration)
     const breaker = circuitBreaker && new CircuitBreaker(circuitBreaker)
     const pace = new Pace(retry, breaker, maxExportsPerSecond)
-    const metrics =
-      configuration.selfObsMeterProvider &&
-      new SdkMetrics(configuration.selfObsMeterProvider, {
-        maxQueueSize: configuration.maxQueueSize,
-        exporter: sender.description,
-        queueSize: () => this.#backlog.count,
-      })
+    const metrics = this.#openMetrics(configuration, sender.description)
     this.#ledger = new Ledger((reason, count, wasHandedOver) => {
       reporter.dropped(reason, count)
       if (!wasHandedOver) metrics?.dropped(reason, count)
@@ -96,7 +106,10 @@ class PipelineOf<Payload> implements Pipeline {
         maxExportBatchSize: configuration.maxExportBatchSize,
         maxExportBatchBytes: configuration.maxExportBatchBytes,
         scheduledDelayMillis: configuration.scheduledDelayMillis,
-        roundMillis: Math.min(exportTimeoutMillis, sender.timeoutMillis ?? Infinity),
+        roundMillis: Math.min(
+          exportTimeoutMillis || MAX_DELAY_MILLIS,
+          sender.timeoutMillis ?? MAX_DELAY_MILLIS,
+        ),
         maxAttempts: retry.maxAttempts,
       },
     )
@@ -127,6 +140,23 @@ class PipelineOf<Payload> implements Pipeline {
       pending: this.#loop.pendingThrough(Infinity),
       pendingBytes: this.#loop.pendingBytes,
       inFlight: this.#loop.inFlight,
+    }
+  }
+
+  #openMetrics(
+    { selfObsMeterProvider, maxQueueSize }: PipelineConfiguration,
+    exporter: ComponentDescription,
+  ): SdkMetrics | undefined {
+    if (selfObsMeterProvider === undefined) return undefined
+    try {
+      return new SdkMetrics(selfObsMeterProvider, {
+        maxQueueSize,
+        exporter,
+        queueSize: () => this.#backlog.count,
+      })
+    } catch (cause) {
+      log('warn', `there will be no metrics: ${describe(cause)}`)
+      return undefined
     }
   }
 }

@@ -26,15 +26,20 @@ export interface Batch<Payload> {
 export interface SpanQueue<Payload> {
   readonly count: number
   readonly bytes: number
-  /** Sequence of the oldest span; `Infinity` when the queue is empty. */
+  /** Bytes of the batch that is being taken: no longer waiting, and not yet anybody else's. */
+  readonly leavingBytes: number
+  /**
+   * Sequence of the oldest span; `Infinity` when the queue is empty. A batch that is being taken still belongs to the
+   * queue as far as this and `countThrough` go: encoding and framing may run user code, which may look.
+   */
   readonly firstSequence: number
   /**
    * Adds a span, if `Admission` lets it in.
    * @throws What encoding the span throws; the queue is then unchanged.
    */
   offer(span: ReadableSpan): void
-  /** Gives up the oldest span. */
-  dropOldest(): void
+  /** Gives up the oldest span. Returns its sequence; `Infinity` when there was none. */
+  dropOldest(): number
   /** Removes the oldest spans, at least one, as one batch. `undefined` when none could be encoded, or none waits. */
   take(maxCount: number, maxBytes: number): Batch<Payload> | undefined
   /** How many spans with this sequence or an older one wait, found by walking. */

@@ -27,6 +27,8 @@ class Chunk {
 
 /** The bounded queue of span objects. Their size is estimated. The bounds themselves are its owner's. */
 export class SpanRing implements SpanQueue<ReadableSpan[]> {
+  /** No code but ours runs while spans are taken as they are. */
+  readonly leavingBytes = 0
   readonly #admission: Admission
   /** Resources that had attributes pending when last looked at. */
   readonly #pending = new Set<Resource>()
@@ -67,8 +69,11 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     this.#bytes += size
   }
 
-  dropOldest(): void {
-    if (this.#count > 0) this.#shift()
+  dropOldest(): number {
+    if (this.#count === 0) return Infinity
+    const sequence = this.#head.sequences[this.#head.from] as number
+    this.#shift()
+    return sequence
   }
 
   take(maxCount: number, maxBytes: number): SpanBatch | undefined {
@@ -197,6 +202,9 @@ export class LateEncodingRing implements SpanQueue<EncodedBatch> {
   readonly #ring: SpanRing
   readonly #admission: Admission
   readonly #arena: Arena
+  /** The batch that is being encoded just now, and those of its spans that could not be. */
+  #leaving: SpanBatch | undefined
+  #failed: number[] = []
   /** The sequence of the span being encoded: the arena takes it in under the number it already has. */
   #sequence = REFUSED
 
@@ -214,32 +222,43 @@ export class LateEncodingRing implements SpanQueue<EncodedBatch> {
     return this.#ring.bytes
   }
 
+  get leavingBytes(): number {
+    return this.#leaving?.bytes ?? 0
+  }
+
   get firstSequence(): number {
-    return this.#ring.firstSequence
+    return this.#leaving?.firstSequence ?? this.#ring.firstSequence
   }
 
   offer(span: ReadableSpan): void {
     this.#ring.offer(span)
   }
 
-  dropOldest(): void {
-    this.#ring.dropOldest()
+  dropOldest(): number {
+    return this.#ring.dropOldest()
   }
 
   take(maxCount: number, maxBytes: number): Batch<EncodedBatch> | undefined {
-    this.#ring.take(maxCount, maxBytes)?.forEach((span, sequence) => {
+    const spans = this.#ring.take(maxCount, maxBytes)
+    this.#leaving = spans
+    spans?.forEach((span, sequence) => {
       this.#sequence = sequence
       try {
         this.#arena.offer(span)
       } catch (cause) {
+        this.#failed.push(sequence)
         this.#admission.encodingFailed(sequence, cause)
       }
     })
-    return this.#arena.take(Infinity, Infinity)
+    const batch = this.#arena.take(Infinity, Infinity)
+    this.#leaving = undefined
+    this.#failed = []
+    return batch
   }
 
   countThrough(sequence: number): number {
-    return this.#ring.countThrough(sequence)
+    const failed = this.#failed.filter((each) => each <= sequence).length
+    return (this.#leaving?.countThrough(sequence) ?? 0) - failed + this.#ring.countThrough(sequence)
   }
 
   /** The encoder sees a resource only when it is too late to wait for it. */

@@ -8,7 +8,7 @@ import {
 } from '../types.ts'
 import { MAX_DELAY_MILLIS } from './deadline.ts'
 import { openPipeline } from './pipeline.ts'
-import { describe, log } from './report.ts'
+import { describe, log, Reporter } from './report.ts'
 import { DEFAULT_RETRY } from './retry.ts'
 
 /** What the exporter's own methods delegate to. No method throws or rejects. */
@@ -16,6 +16,8 @@ export class StandaloneExport {
   readonly #exporter: PipelineExporter
   /** Encoders not in use: their caches are worth keeping, and a stock processor may export several batches at once. */
   readonly #idleEncoders: SpanEncoder[] = []
+  /** One for all exports, so that an outage is told once. */
+  readonly #reporter = new Reporter({})
   readonly #running = new Set<Promise<void>>()
   #isShutDown = false
 
@@ -78,6 +80,7 @@ export class StandaloneExport {
         // The exporter outlives this export.
         shutdown: async () => {},
       },
+      this.#reporter,
     )
     for (const span of spans) pipeline.offer(span, false)
     const result = await pipeline.flush({ timeoutMillis, openSpans: 0, isShutdown: true })

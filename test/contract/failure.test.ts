@@ -474,3 +474,14 @@ describe('what is told', () => {
     expect(onError).toHaveBeenCalledTimes(3)
   })
 })
+
+test('B34: exportTimeoutMillis 0 is no limit', async () => {
+  const exporter = gatedExporter('encoded')
+  const processor = watchedProcessor(exporter, { ...NEVER, exportTimeoutMillis: 0 })
+  end(processor, 'a')
+  const flushed = processor.flush({ timeoutMillis: 1_000_000 })
+  await pass(900_000)
+  expect(exporter.batches).toHaveLength(1)
+  exporter.batches[0]!.release()
+  expect(await flushed).toMatchObject({ status: 'success', exported: 1 })
+})

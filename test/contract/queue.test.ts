@@ -1,6 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { SpanKind, TraceFlags } from '@opentelemetry/api'
 import { describe, expect, it, vi } from 'vitest'
+import type { BatchSpanProcessorOptions } from '../../src/options.ts'
+import type { FlushResult, PipelineStats, ReadableSpan } from '../../src/types.ts'
 import {
   deliveringExporter,
   EXPORTER_KINDS,
@@ -421,5 +423,50 @@ describe('the queue in front of an encoded exporter', () => {
     await vi.advanceTimersByTimeAsync(1_500)
     expect(exporter.batches).toHaveLength(5)
     expect(await flushed).toMatchObject({ status: 'success', exported: 5 })
+  })
+})
+
+describe('while a batch is taken', () => {
+  const LATE: BatchSpanProcessorOptions = { scheduledDelayMillis: 0, encodeAt: 'flush' }
+
+  /** A span whose name is read while it is encoded: that is when the books are looked at. */
+  function spying(look: () => void, name = 'spy'): ReadableSpan {
+    return Object.defineProperty(spanNamed(name), 'name', {
+      get() {
+        look()
+        return name
+      },
+    })
+  }
+
+  it('B19: the ledger balances for user code that runs while spans are encoded late', async () => {
+    const processor = watchedProcessor(deliveringExporter('encoded'), LATE)
+    const looks: PipelineStats[] = []
+    end(processor, 'before')
+    processor.onEnd(spying(() => looks.push(expectBalance(processor))))
+    processor.onEnd(
+      spying(() => {
+        looks.push(expectBalance(processor))
+        throw new Error('cannot be encoded')
+      }),
+    )
+    processor.onEnd(spying(() => looks.push(expectBalance(processor))))
+    expect(await processor.flush()).toMatchObject({ exported: 3, dropped: 1, pending: 0 })
+    expect(looks.slice(-3).map(({ pending }) => pending)).toEqual([4, 4, 3])
+  })
+
+  it('B1: a flush that user code calls meanwhile waits for the batch', async () => {
+    const processor = watchedProcessor(deliveringExporter('encoded'), LATE)
+    let inner: Promise<FlushResult> | undefined
+    let isTaken = false
+    end(processor, 'before')
+    processor.onEnd(
+      spying(() => {
+        if (isTaken) inner ??= processor.flush()
+      }),
+    )
+    isTaken = true
+    await processor.flush()
+    expect(await inner).toMatchObject({ status: 'success', exported: 2, pending: 0 })
   })
 })

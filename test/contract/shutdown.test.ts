@@ -223,3 +223,40 @@ describe('a shutdown while the backend is failing', () => {
     expect(exporter.batches).toHaveLength(sent + 1)
   })
 })
+
+describe('the options of shutdown', () => {
+  it('B9: a signal ends the wait of its caller, not the shutdown', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = watchedProcessor(exporter, { scheduledDelayMillis: 0 })
+    end(processor, 'a')
+    const controller = new AbortController()
+    const stopped = processor.shutdown({ timeoutMillis: 60_000, signal: controller.signal })
+    controller.abort()
+    await stopped
+    expect(processor.stats()).toMatchObject({ pending: 1 })
+    exporter.batches[0]!.release()
+    await processor.shutdown()
+    expect(processor.stats()).toMatchObject({ exported: 1, pending: 0 })
+    expect(exporter.shutdowns).toBe(1)
+  })
+
+  it('B13: openSpans wait lets open spans end and be delivered first', async () => {
+    const exporter = deliveringExporter('encoded')
+    const processor = watchedProcessor(exporter, { scheduledDelayMillis: 0 })
+    const span = tracerFor(processor).startSpan('open')
+    const stopped = processor.shutdown({ timeoutMillis: 60_000, openSpans: 'wait' })
+    await microtasks()
+    span.end()
+    await stopped
+    expect(exporter.names).toEqual(['open'])
+  })
+
+  it('B9: a flush that its signal ended says so', async () => {
+    const processor = watchedProcessor(gatedExporter('encoded'), { scheduledDelayMillis: 0 })
+    end(processor, 'a')
+    const controller = new AbortController()
+    const flushed = processor.flush({ timeoutMillis: 60_000, signal: controller.signal })
+    controller.abort()
+    expect(await flushed).toMatchObject({ status: 'timeout', pending: 1, error: { code: 'aborted' } })
+  })
+})

@@ -158,3 +158,45 @@ test('B49: after shutdown the queue is no longer observed', async () => {
   expect(metrics.get('otel.sdk.processor.span.queue.size')).toBeUndefined()
   expect(metrics.get('otel.sdk.processor.span.queue.capacity')?.value).toBe(0)
 })
+
+test('B10: a meter that throws breaks nothing', async () => {
+  const throwing = new Proxy(
+    {},
+    {
+      get: () => () => {
+        throw new Error('no metrics today')
+      },
+    },
+  )
+  const { processor, endSpans } = pipeline(scriptedFetch(), {
+    selfObsMeterProvider: throwing as MeterProvider,
+    maxQueueSize: 2,
+  })
+  endSpans(3)
+  expect(await processor.flush()).toMatchObject({ exported: 2 })
+  await processor.shutdown()
+})
+
+test('B10: an instrument that throws breaks nothing', async () => {
+  const throws = () => {
+    throw new Error('no metrics today')
+  }
+  const instrument = { add: throws, record: throws, addCallback() {}, removeCallback: throws }
+  let adds = 0
+  const capacity = { add: () => adds++ }
+  const create = () => instrument
+  const meter = {
+    createCounter: create,
+    createHistogram: create,
+    createObservableUpDownCounter: create,
+    createUpDownCounter: (name: string) => (name.endsWith('capacity') ? capacity : instrument),
+  }
+  const { processor, endSpans } = pipeline(scriptedFetch(), {
+    selfObsMeterProvider: { getMeter: () => meter } as unknown as MeterProvider,
+    maxQueueSize: 2,
+  })
+  endSpans(3)
+  expect(await processor.flush()).toMatchObject({ exported: 2 })
+  await processor.shutdown()
+  expect(adds).toBe(1)
+})
