@@ -3,7 +3,7 @@ import type { MeterProvider } from '@opentelemetry/api'
 import { environmentNumber, warnOnce } from './environment.ts'
 import { type CircuitBreakerOptions, DEFAULT_CIRCUIT_BREAKER } from './pipeline/breaker.ts'
 import { MAX_DELAY_MILLIS } from './pipeline/deadline.ts'
-import { type Drop, log } from './pipeline/report.ts'
+import { type Drop, describe, log } from './pipeline/report.ts'
 import { DEFAULT_RETRY, type RetryOptions } from './pipeline/retry.ts'
 import type { ExportError, FlushOptions } from './types.ts'
 
@@ -166,11 +166,19 @@ export function configureProcessor(options: BatchSpanProcessorOptions): Processo
 export function readCall(
   options: FlushOptions | undefined,
   fallbackMillis: number,
-): { timeoutMillis: number; signal: AbortSignal | undefined } {
-  const signal = options?.signal
-  return {
-    timeoutMillis: callTimeoutMillis(options?.timeoutMillis, fallbackMillis),
-    signal: typeof signal?.addEventListener === 'function' ? signal : undefined,
+): { timeoutMillis: number; signal: AbortSignal | undefined; waitsForOpenSpans: boolean } {
+  try {
+    const signal = options?.signal
+    const isSignal =
+      typeof signal?.addEventListener === 'function' && typeof signal.removeEventListener === 'function'
+    return {
+      timeoutMillis: callTimeoutMillis(options?.timeoutMillis, fallbackMillis),
+      signal: isSignal ? signal : undefined,
+      waitsForOpenSpans: options?.openSpans === 'wait',
+    }
+  } catch (cause) {
+    log('warn', `the options of a flush cannot be read: ${describe(cause)}`)
+    return { timeoutMillis: fallbackMillis, signal: undefined, waitsForOpenSpans: false }
   }
 }
 
@@ -259,14 +267,14 @@ function choose<Name extends keyof typeof CHOICES>(
   name: Name,
 ): (typeof CHOICES)[Name][number] {
   const choices: readonly unknown[] = CHOICES[name]
-  const value = options[name] ?? CHOICES[name][0]
+  const value = options[name] === undefined ? CHOICES[name][0] : options[name]
   if (!choices.includes(value)) throw wrong(name, value, choices.join(' or '), RangeError)
   return value as (typeof CHOICES)[Name][number]
 }
 
 function check(value: unknown, type: 'boolean' | 'function' | 'object', name: string): void {
   const fits = type === 'object' ? isObject(value) : typeof value === type
-  if (value !== undefined && !fits) throw wrong(name, value, `a ${type}`)
+  if (value !== undefined && !fits) throw wrong(name, value, type === 'object' ? 'an object' : `a ${type}`)
 }
 
 function isObject(value: unknown): value is object {
@@ -282,7 +290,7 @@ function wrong(
   return new ErrorType(`BatchSpanProcessor: ${name} must be ${expected}, not ${show(value)}`)
 }
 
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
   try {
     return String(value).slice(0, 100)

@@ -2,7 +2,7 @@
 import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
 import { flushOnPageHide } from './lifecycle/browser.ts'
-import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './options.ts'
+import { type BatchSpanProcessorOptions, configureProcessor, readCall, show } from './options.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
@@ -60,7 +60,9 @@ export class BatchSpanProcessor {
   ) {
     const [exporter, options] = isExporter(first) ? [first, second ?? {}] : [first?.exporter, first]
     if (!isExporter(exporter)) {
-      throw new TypeError(`BatchSpanProcessor: exporter must be a SpanExporter, not ${String(exporter)}`)
+      throw new TypeError(
+        `BatchSpanProcessor: exporter must be a SpanExporter, not ${show(exporter ?? first)}`,
+      )
     }
     const configuration = configureProcessor(options)
     this.#flushTimeoutMillis = configuration.flushTimeoutMillis
@@ -120,11 +122,12 @@ export class BatchSpanProcessor {
    */
   async flush(options?: FlushOptions): Promise<FlushResult> {
     const openSpans = this.#openSpans.count
+    const { timeoutMillis, signal, waitsForOpenSpans } = readCall(options, this.#flushTimeoutMillis)
     // What ends after shutdown is not sent, so nobody waits for it.
-    const isWaiting = options?.openSpans === 'wait' && !this.#isShutDown
-    const others = isWaiting ? this.#openSpans.whenOthersEnd() : undefined
+    const others = waitsForOpenSpans && !this.#isShutDown ? this.#openSpans.whenOthersEnd() : undefined
     const result = await this.#pipeline.flush({
-      ...readCall(options, this.#flushTimeoutMillis),
+      timeoutMillis,
+      signal,
       openSpans,
       after: others?.ended,
       isShutdown: false,
@@ -140,9 +143,9 @@ export class BatchSpanProcessor {
    * @param options - `timeoutMillis` defaults to `shutdownTimeoutMillis` (8000).
    */
   async shutdown(options?: FlushOptions): Promise<void> {
-    const { timeoutMillis, signal } = readCall(options, this.#shutdownTimeoutMillis)
+    const { timeoutMillis, signal, waitsForOpenSpans } = readCall(options, this.#shutdownTimeoutMillis)
     const startedAt = monotonicNow()
-    if (options?.openSpans === 'wait') await this.flush({ openSpans: 'wait', timeoutMillis, signal })
+    if (waitsForOpenSpans) await this.flush({ openSpans: 'wait', timeoutMillis, signal })
     this.#isShutDown = true
     this.#stopFlushingOnPageHide?.()
     const ended = this.#pipeline.flush({

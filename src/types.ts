@@ -40,6 +40,8 @@ export interface ReadableSpan {
   readonly parentSpanId?: string | undefined
   readonly startTime: HrTime
   readonly endTime: HrTime
+  readonly duration: HrTime
+  readonly ended: boolean
   readonly status: SpanStatus
   readonly attributes: Attributes
   readonly links: Link[]

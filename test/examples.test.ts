@@ -236,10 +236,13 @@ describe('the quick-start program', { timeout: PROGRAM_TIMEOUT_MILLIS }, () => {
 })
 
 /**
- * Without what differs from run to run, which is times, and ids, which become the place of their span; and without
- * zeros, which the stock exporter writes and protobuf lets us leave out.
+ * Without what differs from run to run, which is times, and ids, which become the place of their span, and the order,
+ * since the stock processor sends its batches in parallel; and without zeros, which the stock exporter writes and
+ * protobuf lets us leave out.
  */
-function comparable(spans: ReceivedSpan[]): unknown[] {
+function comparable(received: ReceivedSpan[]): unknown[] {
+  const place = ({ name, attributes }: ReceivedSpan) => `${name} ${attributes?.['work.number']}`
+  const spans = received.toSorted((a, b) => place(a).localeCompare(place(b)))
   const traceIds = [...new Set(spans.map(({ traceId }) => traceId))]
   const spanIds = spans.map(({ spanId }) => spanId)
   return spans.map((span) =>

@@ -28,9 +28,12 @@ export class InMemorySpanExporter implements SpanExporter {
     resultCallback({ code: 0 })
   }
 
-  /** The spans exported since the last `reset`, in order. The array is the caller's own. */
-  getFinishedSpans(): ReadableSpan[] {
-    return [...this.#spans]
+  /**
+   * The spans exported since the last `reset`, in order. The array is the caller's own.
+   * @typeParam Span - The `ReadableSpan` of your SDK, which is what the spans are.
+   */
+  getFinishedSpans<Span extends ReadableSpan = ReadableSpan>(): Span[] {
+    return [...this.#spans] as Span[]
   }
 
   /** Forgets the spans. */

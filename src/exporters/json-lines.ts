@@ -1,8 +1,10 @@
 /** OTLP JSON, one object a line: https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/ */
 import { JsonEncoder } from '../otlp/json.ts'
+import { unlessAborted } from '../pipeline/deadline.ts'
 import { describe } from '../pipeline/report.ts'
 import { StandaloneExport } from '../pipeline/standalone.ts'
 import {
+  type Attempt,
   type EncodedBatch,
   type EncodingExporter,
   ExportError,
@@ -76,6 +78,8 @@ class LineSender implements PipelineExporter {
   readonly description = { type: 'JsonLinesExporter' }
   readonly maxRequestBytes: number
   readonly #write: (line: string) => void | Promise<void>
+  /** The line that is being written: an attempt that timed out left it to itself, and the next one joins it. */
+  #writing: { readonly batch: EncodedBatch; readonly outcome: Promise<Outcome> } | undefined
   #isShutDown = false
 
   constructor(write: (line: string) => void | Promise<void>, maxLineBytes: number) {
@@ -87,22 +91,39 @@ class LineSender implements PipelineExporter {
     return new JsonEncoder()
   }
 
-  async send({ body }: EncodedBatch): Promise<Outcome> {
+  async send(batch: EncodedBatch, { signal }: Attempt): Promise<Outcome> {
     if (this.#isShutDown) {
       return { kind: 'final', error: new ExportError('exporter_shutdown', 'the exporter has been shut down') }
     }
-    if (body.length > this.maxRequestBytes) {
-      const message = `a line of ${body.length} bytes exceeds maxLineBytes (${this.maxRequestBytes})`
+    const { length } = batch.body
+    if (length > this.maxRequestBytes) {
+      const message = `a line of ${length} bytes exceeds maxLineBytes (${this.maxRequestBytes})`
       return { kind: 'too_large', error: new ExportError('too_large', message) }
     }
+    while (this.#writing !== undefined && this.#writing.batch !== batch) {
+      await unlessAborted(this.#writing.outcome, signal)
+      if (signal.aborted) return stillWriting()
+    }
+    const { outcome } = this.#writing ?? this.#begin(batch)
+    await unlessAborted(outcome, signal)
+    return signal.aborted && this.#writing !== undefined ? stillWriting() : outcome
+  }
+
+  #begin(batch: EncodedBatch): { readonly outcome: Promise<Outcome> } {
+    const outcome = this.#writeLine(batch).finally(() => {
+      this.#writing = undefined
+    })
+    this.#writing = { batch, outcome }
+    return this.#writing
+  }
+
+  async #writeLine({ body }: EncodedBatch): Promise<Outcome> {
     try {
       await this.#write(new TextDecoder().decode(body))
       return { kind: 'delivered', rejected: 0 }
     } catch (cause) {
-      return {
-        kind: 'final',
-        error: new ExportError('exporter_failed', `write failed: ${describe(cause)}`, { cause }),
-      }
+      const error = new ExportError('exporter_failed', `write failed: ${describe(cause)}`, { cause })
+      return { kind: 'final', error }
     }
   }
 
@@ -111,8 +132,14 @@ class LineSender implements PipelineExporter {
   }
 }
 
+function stillWriting(): Outcome {
+  return { kind: 'retryable', error: new ExportError('timeout', 'the line is still being written') }
+}
+
 interface OutputStream {
   write(text: string, callback: (error?: Error | null) => void): boolean
+  on(event: 'error', listener: () => void): void
+  off(event: 'error', listener: () => void): void
 }
 
 /** Settles when the line has left the process: a pipe may be slower than the program. */
@@ -124,6 +151,16 @@ function writeToStandardOutput(line: string): void | Promise<void> {
     return
   }
   return new Promise((resolve, reject) => {
-    stdout.write(`${line}\n`, (error) => (error ? reject(error) : resolve()))
+    // A reader that went away (`| head`) fails the batch; without a listener it would end the program.
+    const contain = () => {}
+    stdout.on('error', contain)
+    stdout.write(`${line}\n`, (error) => {
+      if (error) {
+        reject(error)
+        return
+      }
+      stdout.off('error', contain)
+      resolve()
+    })
   })
 }

@@ -2,7 +2,7 @@
 import { context } from '@opentelemetry/api'
 import { createTransport } from '#transport'
 import { warnOnce } from '../environment.ts'
-import { classify, withoutSecrets } from '../transport/classify.ts'
+import { classify, redact, type Secrets, withoutSecrets } from '../transport/classify.ts'
 import { createTransport as createFetchTransport } from '../transport/fetch.ts'
 import { type Compressor, createCompressor } from '../transport/gzip.ts'
 import {
@@ -132,16 +132,18 @@ export class OTLPSender implements PipelineExporter {
   }
 
   #classify(result: TransportResult, batch: EncodedBatch, secrets = this.#configuration.secrets): Outcome {
-    return classify(result, this.#configuration.target, secrets, (response) => this.#accept(response, batch))
+    return classify(result, this.#configuration.target, secrets, (response) =>
+      this.#accept(response, batch, secrets),
+    )
   }
 
-  #accept(response: TransportResponse, { spanCount }: EncodedBatch): Outcome {
+  #accept(response: TransportResponse, { spanCount }: EncodedBatch, secrets: Secrets): Outcome {
     const { encoding, target } = this.#configuration
     const contentType = response.header('content-type') ?? CONTENT_TYPES[encoding]
-    const partial = readPartialSuccess(response.body, contentType, spanCount)
-    if (partial.message && !partial.rejected) {
-      warnOnce(`${target} accepted all spans with a warning: ${partial.message}`)
-    }
-    return { kind: 'delivered', ...partial }
+    const { rejected, message: remark } = readPartialSuccess(response.body, contentType, spanCount)
+    // A backend may quote what it was sent.
+    const message = remark && redact(remark, secrets)
+    if (message && !rejected) warnOnce(`${target} accepted all spans with a warning: ${message}`)
+    return { kind: 'delivered', rejected, ...(message && { message }) }
   }
 }

@@ -34,6 +34,9 @@ class Segment {
   readonly view: DataView
   /** Where the next record goes. */
   end = 0
+  /** Records that are still waiting, and the sequence of the newest. */
+  count = 0
+  newestSequence = -1
   next: Segment | undefined
 
   constructor(size: number) {
@@ -120,6 +123,8 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     view.setUint32(at + FLAGS_AT, flags, true)
     segment.bytes.set(source.subarray(start, end), at + HEADER_BYTES)
     segment.end = at + HEADER_BYTES + length
+    segment.count++
+    segment.newestSequence = sequence
     this.#count++
     this.#bytes += length
   }
@@ -166,7 +171,13 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
 
   countThrough(sequence: number): number {
     let counted = this.#leaving?.countThrough(sequence) ?? 0
-    for (const { view, at } of this.#walk()) {
+    let segment: Segment | undefined = this.#head
+    while (segment !== undefined && segment.newestSequence <= sequence) {
+      counted += segment.count
+      segment = segment.next
+    }
+    if (segment === undefined) return counted
+    for (const { view, at } of this.#walk(segment)) {
       if (view.getFloat64(at, true) > sequence) break
       counted++
     }
@@ -189,10 +200,10 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     return fits
   }
 
-  /** Visits the header of every waiting record, oldest first. The object it yields is the same every time. */
-  *#walk(): Generator<{ view: DataView; at: number }> {
-    let segment: Segment | undefined = this.#head
-    let offset = this.#headOffset
+  /** Visits the header of every waiting record from `first` on. The object it yields is the same every time. */
+  *#walk(first = this.#head): Generator<{ view: DataView; at: number }> {
+    let segment: Segment | undefined = first
+    let offset = first === this.#head ? this.#headOffset : 0
     const place = { view: segment.view, at: 0 }
     while (segment !== undefined) {
       place.view = segment.view
@@ -209,6 +220,7 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   #stepOver(): void {
     const length = this.#head.view.getUint32(this.#headOffset + LENGTH_AT, true)
     this.#headOffset += HEADER_BYTES + length
+    this.#head.count--
     this.#count--
     this.#bytes -= length
     const { next } = this.#head

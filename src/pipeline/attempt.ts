@@ -14,6 +14,9 @@ const TICK_MILLIS = 1000
 /** A tick that comes this much too late, in milliseconds, was not late: the process stood still. */
 const FREEZE_MILLIS = 1000
 
+/** A timer that fires this much too late, in milliseconds, lets I/O that is due go first. */
+const LATE_MILLIS = 20
+
 /** What came of an attempt. */
 export interface AttemptResult {
   readonly outcome: Outcome
@@ -41,6 +44,7 @@ export function makeAttempt<Payload>(
     let timer: Timer
     let isSettled = false
     let wasFrozen = false
+    let hasYielded = false
 
     function settle(outcome: Outcome): void {
       if (isSettled) return
@@ -60,7 +64,7 @@ export function makeAttempt<Payload>(
       const lateMillis = monotonicNow() - nextTickAt
       if (lateMillis <= FREEZE_MILLIS) return
       wasFrozen = true
-      deadline += lateMillis
+      deadline = Math.max(deadline + lateMillis, monotonicNow() + Math.min(TICK_MILLIS, timeoutMillis))
     }
 
     function scheduleTick(): void {
@@ -75,6 +79,12 @@ export function makeAttempt<Payload>(
       // Timers may fire a fraction of a millisecond early.
       if (deadline - monotonicNow() >= 1) {
         scheduleTick()
+        return
+      }
+      // The event loop was busy: the answer may be waiting in the socket, and is read before this fires.
+      if (monotonicNow() - deadline > LATE_MILLIS && !hasYielded) {
+        hasYielded = true
+        timer = startTimer(tick, 0)
         return
       }
       const error = new ExportError('timeout', `no answer within ${Math.round(timeoutMillis)} ms`)

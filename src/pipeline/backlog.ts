@@ -26,7 +26,7 @@ export class Backlog<Payload> implements Admission {
   readonly #onEncodeError: (cause: unknown) => void
   readonly #queue: SpanQueue<Payload>
   readonly #parked: Batch<Payload>[] = []
-  #parkedCount = 0
+  #parkedSpans = 0
   #parkedBytes = 0
   #newestSequence = -1
 
@@ -43,7 +43,7 @@ export class Backlog<Payload> implements Admission {
   }
 
   get count(): number {
-    return this.#parkedCount + this.#queue.count
+    return this.#parkedSpans + this.#queue.count
   }
 
   get bytes(): number {
@@ -65,8 +65,9 @@ export class Backlog<Payload> implements Admission {
     return this.#newestSequence
   }
 
-  get hasParked(): boolean {
-    return this.#parked.length > 0
+  /** Batches that were taken and put back. */
+  get parkedCount(): number {
+    return this.#parked.length
   }
 
   /** Takes in a span that just ended, or counts why not. Never throws. */
@@ -93,15 +94,19 @@ export class Backlog<Payload> implements Admission {
   }
 
   encodingFailed(sequence: number, cause: unknown): void {
-    this.#ledger.spanDropped('encode_error', sequence, false)
+    this.#ledger.spanDropped('encode_error', sequence, 'queue')
     this.#onEncodeError(cause)
   }
 
-  /** Removes the oldest spans as one batch; it is the caller's to settle or to put back. */
-  take(maxCount: number, maxBytes: number): Batch<Payload> | undefined {
-    const batch = this.#parked.shift()
-    if (batch === undefined) return this.#queue.take(maxCount, maxBytes)
-    this.#parkedCount -= batch.count
+  /**
+   * Removes the oldest spans as one batch; it is the caller's to settle or to put back.
+   * @param except - Parked batches that are passed over.
+   */
+  take(maxCount: number, maxBytes: number, except?: ReadonlySet<Batch<Payload>>): Batch<Payload> | undefined {
+    const place = this.#parked.findIndex((parked) => !except?.has(parked))
+    if (place === -1) return this.#queue.take(maxCount, maxBytes)
+    const [batch] = this.#parked.splice(place, 1) as [Batch<Payload>]
+    this.#parkedSpans -= batch.count
     this.#parkedBytes -= batch.bytes
     return batch
   }
@@ -110,7 +115,7 @@ export class Backlog<Payload> implements Admission {
   putBack(batch: Batch<Payload>): void {
     const place = this.#parked.findIndex((other) => other.firstSequence > batch.firstSequence)
     this.#parked.splice(place === -1 ? this.#parked.length : place, 0, batch)
-    this.#parkedCount += batch.count
+    this.#parkedSpans += batch.count
     this.#parkedBytes += batch.bytes
     this.#makeRoom(0, 0)
   }
@@ -147,13 +152,13 @@ export class Backlog<Payload> implements Admission {
   #dropOldest(reason: DropReason): void {
     const parked = this.#parked[0]
     if (parked === undefined) {
-      this.#ledger.spanDropped(reason, this.#queue.dropOldest(), false)
+      this.#ledger.spanDropped(reason, this.#queue.dropOldest(), 'queue')
       return
     }
     const { bytes, firstSequence } = parked
     parked.dropOldest()
-    this.#ledger.spanDropped(reason, firstSequence, true)
-    this.#parkedCount--
+    this.#ledger.spanDropped(reason, firstSequence, 'parked')
+    this.#parkedSpans--
     this.#parkedBytes -= bytes - parked.bytes
     if (parked.count === 0) {
       parked.release()

@@ -6,6 +6,12 @@
  *        └──────────────────(success)────────────────────┼───────────────────────────────────┤
  *                                                        └─────────────(failure)─────────────┘
  */
+import { ExportError } from '../types.ts'
+
+/** What callers hear while it is open. */
+export function circuitOpen(): ExportError {
+  return new ExportError('circuit_open', 'the backend keeps failing: nothing is sent until the next probe')
+}
 
 /** When the breaker opens, and how often it lets a probe through. */
 export interface CircuitBreakerOptions {

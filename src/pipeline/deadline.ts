@@ -32,17 +32,6 @@ export function startTimer(callback: () => void, delayMillis: number, keepsProce
   return { cancel: () => clearTimeout(handle as Parameters<typeof clearTimeout>[0]) }
 }
 
-/** Waits for `promise`, which must not reject, but no longer than `millis`; tells whether it came in time. */
-export async function settlesWithin(promise: Promise<void>, millis: number): Promise<boolean> {
-  let timer: Timer = NO_TIMER
-  const timesUp = new Promise<boolean>((resolve) => {
-    timer = startTimer(() => resolve(false), millis)
-  })
-  const isInTime = await Promise.race([promise.then(() => true), timesUp])
-  timer.cancel()
-  return isInTime
-}
-
 /** Waits for `promise`, which must not reject, unless the signal is aborted first. */
 export async function unlessAborted(
   promise: Promise<unknown>,

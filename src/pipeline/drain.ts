@@ -2,13 +2,15 @@
  * The drain loop: the only code that touches the network. Timer, size trigger, flush and shutdown do not send; they
  * wake it. So one batch at most is on its way, whoever asks.
  */
-import { ExportError, type FlushResult, type Sender } from '../types.ts'
+import type { ExportError, FlushResult, Sender } from '../types.ts'
 import { makeAttempt, OpenAttempt } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
-import { monotonicNow, NO_TIMER, settlesWithin, startTimer, type Timer } from './deadline.ts'
+import { circuitOpen } from './breaker.ts'
+import { monotonicNow, startTimer, type Timer } from './deadline.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
 import { suppressTracing } from './suppress.ts'
+import { EventLoopTurns, Wait } from './wait.ts'
 
 /** How the loop batches, and how long it waits for what. */
 export interface DrainOptions extends LeaseOptions {
@@ -19,7 +21,14 @@ export interface DrainOptions extends LeaseOptions {
 /** Exports go on without the missing attributes when a resource took this long to settle, in milliseconds. */
 const RESOURCE_PATIENCE_MILLIS = 5000
 
-/** Drains the backlog of one processor. */
+/**
+ * Drains the backlog of one processor.
+ *
+ *     spanEnded ─► full batch ────────────► wakeSoon ─┐
+ *             └──► schedule (a timer) ────────────────┼─► wake ─► drain: pause? ─► send ─► settle callers ─┐
+ *     flush, shutdown ─► hurry (ends a pause) ────────┘             ▲                                      │
+ *                                                                   └───────── while there is work ◄───────┘
+ */
 export class DrainLoop<Payload> {
   readonly #backlog: Backlog<Payload>
   readonly #sender: Sender<Payload>
@@ -35,12 +44,14 @@ export class DrainLoop<Payload> {
   #schedule: Timer | undefined
   /** Set while an attempt is on its way. */
   #attempt: OpenAttempt | undefined
-  #interruptPause: () => void = () => {}
+  readonly #wait = new Wait()
   #cutsBackoff = false
   #resourcesHadTheirTime = false
   /** The exporter's own flush, while it runs and nothing was sent since it began. */
   #exporterFlush: Promise<void> | undefined
   #isClosing = false
+  /** Shutdown always tries once: set until an attempt begins after it. */
+  #owesLastAttempt = false
   /** The exporter's own shutdown, once everything is over. */
   #closed: Promise<void> | undefined
 
@@ -100,7 +111,7 @@ export class DrainLoop<Payload> {
     const watermark = options.after === undefined ? newest : Infinity
     const call = this.#callers.open(options, watermark, (expired) => this.#expire(expired))
     const somebodyElseProbes = this.#books.pace.isOpen && this.#attempt !== undefined
-    if (options.isShutdown) this.#isClosing = true
+    if (options.isShutdown) this.#isClosing = this.#owesLastAttempt = true
     this.#hurry(newest)
     this.#settleCovered()
     if (call.expiresAtOnce) this.#expire(call)
@@ -118,7 +129,7 @@ export class DrainLoop<Payload> {
   #hurry(target: number): void {
     this.#target = Math.max(this.#target, target)
     this.#cutsBackoff = this.#attempt === undefined
-    this.#interruptPause()
+    this.#wait.interrupt()
     this.#wake()
   }
 
@@ -160,24 +171,31 @@ export class DrainLoop<Payload> {
 
   #hasWork(): boolean {
     if (this.#closed !== undefined) return false
-    if (this.#lease.isOut || this.#backlog.hasParked) return true
+    if (this.#lease.isOut || this.#backlog.parkedCount > 0) return true
     return this.#backlog.firstSequence <= this.#target || this.#hasFullBatch()
   }
 
   // ── Draining ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #drain(): Promise<void> {
+    const turns = new EventLoopTurns()
     while (this.#hasWork()) {
-      const pauseMillis = this.#pauseMillis()
-      if (pauseMillis > 0) {
-        await this.#pause(pauseMillis)
-        continue
-      }
-      const settling = this.#resourcesHadTheirTime ? undefined : this.#backlog.whenReady()
-      if (settling !== undefined) await this.#awaitResources(settling)
-      await this.#sendNext()
+      const startedAt = monotonicNow()
+      await this.#step()
       this.#settleCovered()
+      await turns.after(startedAt)
     }
+  }
+
+  async #step(): Promise<void> {
+    const pauseMillis = this.#pauseMillis()
+    if (pauseMillis > 0) {
+      if (this.#closed === undefined) await this.#wait.until(pauseMillis)
+      return
+    }
+    const settling = this.#resourcesHadTheirTime ? undefined : this.#backlog.whenReady()
+    if (settling !== undefined && (await this.#awaitResources(settling)) === 'interrupted') return
+    await this.#sendNext()
   }
 
   async #sendNext(): Promise<void> {
@@ -185,12 +203,10 @@ export class DrainLoop<Payload> {
     const batch = suppressTracing(() => this.#lease.next())
     if (batch === undefined || this.#closed !== undefined) return
     const now = monotonicNow()
-    const timeoutMillis = Math.min(
-      this.#lease.attemptMillis(now),
-      this.#sender.attemptTimeoutMillis ?? Infinity,
-    )
+    const { attemptTimeoutMillis = Infinity } = this.#sender
+    const timeoutMillis = Math.min(this.#lease.attemptMillis(now), attemptTimeoutMillis)
     this.#books.pace.attemptStarted(now)
-    this.#cutsBackoff = false
+    this.#cutsBackoff = this.#owesLastAttempt = false
     this.#attempt = new OpenAttempt()
     const result = await makeAttempt(this.#sender, batch, timeoutMillis, this.#attempt)
     this.#attempt = undefined
@@ -203,12 +219,11 @@ export class DrainLoop<Payload> {
     const { pace } = this.#books
     const now = monotonicNow()
     const shutdownMillis = this.#callers.shutdownMillis(now)
-    const { isDeciding } = this.#lease
+    const cutsBackoff = this.#cutsBackoff || this.#owesLastAttempt || this.#lease.isDeciding
     const waitMillis = pace.failureWaitMillis(now, {
-      cutsBackoff: this.#cutsBackoff || isDeciding,
-      ignoresBreaker: this.#isClosing || isDeciding,
-      ignoresServerDelay:
-        this.#isClosing && this.#cutsBackoff && pace.serverDelayMillis(now) >= shutdownMillis,
+      cutsBackoff,
+      ignoresBreaker: this.#isClosing || this.#lease.isDeciding,
+      ignoresServerDelay: this.#owesLastAttempt && pace.serverDelayMillis(now) >= shutdownMillis,
     })
     if (waitMillis > 0) {
       const isOpen = pace.isOpen && !this.#isClosing
@@ -219,24 +234,12 @@ export class DrainLoop<Payload> {
     return Math.max(waitMillis, pace.rateLimitMillis(now))
   }
 
-  async #pause(millis: number): Promise<void> {
-    if (this.#closed !== undefined) return
-    let timer: Timer = NO_TIMER
-    await new Promise<void>((resolve) => {
-      this.#interruptPause = resolve
-      timer = startTimer(resolve, millis)
-    })
-    timer.cancel()
-  }
-
-  async #awaitResources(settling: Promise<void>): Promise<void> {
-    const now = monotonicNow()
-    let patienceMillis = RESOURCE_PATIENCE_MILLIS
-    for (const call of this.#callers.waiting()) {
-      patienceMillis = Math.min(patienceMillis, call.remainingMillis(now) / 2)
-    }
-    const isSettled = await settlesWithin(settling, patienceMillis)
-    if (!isSettled && patienceMillis === RESOURCE_PATIENCE_MILLIS) this.#resourcesHadTheirTime = true
+  /** A caller that comes meanwhile interrupts it: its patience may be shorter. */
+  async #awaitResources(settling: Promise<void>): Promise<'over' | 'settled' | 'interrupted'> {
+    const patienceMillis = Math.min(RESOURCE_PATIENCE_MILLIS, this.#callers.leastMillis(monotonicNow()) / 2)
+    const end = await this.#wait.until(patienceMillis, settling)
+    if (end === 'over' && patienceMillis === RESOURCE_PATIENCE_MILLIS) this.#resourcesHadTheirTime = true
+    return end
   }
 
   // ── Callers ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,10 +257,7 @@ export class DrainLoop<Payload> {
   #expire(call: FlushCall, error?: ExportError): void {
     const pending = this.pendingThrough(call.tally.watermark)
     if (pending > 0 && !call.expiresAtOnce && error === undefined) {
-      const age = Math.round(this.#lease.ageMillis(monotonicNow()))
-      this.#books.reporter.flushTimedOut(
-        `a flush timed out: ${pending} spans pending, the oldest on their way for ${age} ms`,
-      )
+      this.#books.reporter.flushTimedOut(pending, this.#lease.ageMillis(monotonicNow()))
     }
     if (call.isShutdown && !this.#callers.hasOtherShutdown(call)) this.#close()
     this.#callers.settle(call, 'expired', error)
@@ -266,9 +266,8 @@ export class DrainLoop<Payload> {
 
   /** Settles the callers whose spans are all settled, after the exporter's own flush or shutdown. */
   #settleCovered(): void {
-    const covered = this.#callers.takeCovered(
-      Math.min(this.#lease.firstSequence, this.#backlog.firstSequence),
-    )
+    const oldest = Math.min(this.#lease.firstSequence, this.#backlog.firstSequence)
+    const covered = this.#callers.takeCovered(oldest)
     if (covered.length === 0) return
     const finished = covered.some((call) => call.isShutdown) ? this.#close() : this.#flushExporter()
     const settle = () => {
@@ -281,9 +280,13 @@ export class DrainLoop<Payload> {
   #flushExporter(): Promise<void> | undefined {
     if (this.#closed !== undefined || this.#sender.forceFlush === undefined) return undefined
     if (this.#exporterFlush === undefined) {
-      const running = this.#contain(async () => this.#sender.forceFlush?.()).then(() => {
-        if (this.#exporterFlush === running) this.#exporterFlush = undefined
-      })
+      // Not from here: the exporter may ask for a flush itself, which must find this one.
+      const run = () => this.#contain(async () => this.#sender.forceFlush?.())
+      const running = Promise.resolve()
+        .then(run)
+        .then(() => {
+          if (this.#exporterFlush === running) this.#exporterFlush = undefined
+        })
       this.#exporterFlush = running
     }
     return this.#exporterFlush
@@ -299,7 +302,7 @@ export class DrainLoop<Payload> {
     this.#lease.drop()
     this.#backlog.dropAll('shutdown_timeout')
     this.#attempt?.end()
-    this.#interruptPause()
+    this.#wait.interrupt()
     this.#closed = this.#contain(() => this.#sender.shutdown())
     return this.#closed
   }
@@ -312,8 +315,4 @@ export class DrainLoop<Payload> {
       this.#books.reporter.exporterFailed(cause)
     }
   }
-}
-
-function circuitOpen(): ExportError {
-  return new ExportError('circuit_open', 'the backend keeps failing: nothing is sent until the next probe')
 }

@@ -12,6 +12,8 @@ export interface CallOptions {
   readonly openSpans: number
   /** It covers what has ended when this settles, not when it called. Never rejects. */
   readonly after?: Promise<void> | undefined
+  /** False where nobody waits whom the process should stay alive for. Default true. */
+  readonly keepsProcessAlive?: boolean
   /** It ends the pipeline, too. */
   readonly isShutdown: boolean
 }
@@ -36,6 +38,7 @@ export class FlushCall {
   readonly #startedAt = monotonicNow()
   readonly #onExpire: () => void
   #timer: Timer = NO_TIMER
+  #hasTimer = true
   #resolve: (result: FlushResult) => void = () => {}
 
   constructor(options: CallOptions, tally: Tally, onExpire: (call: FlushCall) => void) {
@@ -48,7 +51,7 @@ export class FlushCall {
     })
     if (this.expiresAtOnce) return
     // A caller waits on this timer, so it keeps the process alive: no other one has to.
-    this.#timer = startTimer(this.#onExpire, options.timeoutMillis, true)
+    this.#startTimer()
     options.signal?.addEventListener('abort', this.#onExpire)
   }
 
@@ -57,7 +60,7 @@ export class FlushCall {
   }
 
   get expiresAtOnce(): boolean {
-    return this.#options.timeoutMillis === 0 || this.isAborted
+    return this.#options.timeoutMillis === 0 || this.isAborted || !this.#hasTimer
   }
 
   remainingMillis(now: number): number {
@@ -68,6 +71,19 @@ export class FlushCall {
     this.#timer.cancel()
     this.#options.signal?.removeEventListener('abort', this.#onExpire)
     this.#resolve(this.#result(end, pending, error))
+  }
+
+  #startTimer(): void {
+    try {
+      this.#timer = startTimer(
+        this.#onExpire,
+        this.#options.timeoutMillis,
+        this.#options.keepsProcessAlive ?? true,
+      )
+    } catch {
+      // A Worker outside a request has no timers: better to answer at once than perhaps never.
+      this.#hasTimer = false
+    }
   }
 
   #result(end: CallEnd, pending: number, error: ExportError | undefined): FlushResult {
@@ -140,6 +156,11 @@ export class Callers {
   /** Those who still wait for spans, and for longer than not at all. */
   waiting(): FlushCall[] {
     return [...this.#calls].filter((call) => !call.isCovered && !call.expiresAtOnce)
+  }
+
+  /** How long the least patient of them waits, in milliseconds. */
+  leastMillis(now: number): number {
+    return Math.min(...this.waiting().map((call) => call.remainingMillis(now)))
   }
 
   /** How long the most patient shutdown waits, in milliseconds; 0 when there is none. */

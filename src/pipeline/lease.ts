@@ -8,7 +8,8 @@
  *
  * A batch whose attempts are used up is put back as a suspect, and its neighbour is tried. If the neighbour gets
  * through, the suspect has its last attempt, and is given up as `retry_exhausted` if that fails too. If the neighbour
- * fails as well, this is an outage and nobody is to blame: both wait, and the older one is tried again.
+ * fails as well, this is an outage, as far as anybody can tell: both wait, the older one is tried again, and next time
+ * another neighbour decides.
  */
 import { ExportError, type Outcome } from '../types.ts'
 import type { AttemptResult } from './attempt.ts'
@@ -55,6 +56,8 @@ export class Lease<Payload> {
   #freeRetryUsed = false
   /** The parked batch whose neighbour is being tried, or the leased one in its last attempt. */
   #suspect: Batch<Payload> | undefined
+  /** Parked batches that failed since the backend last answered: they decide nothing. */
+  readonly #failedNeighbours = new Set<Batch<Payload>>()
 
   constructor(backlog: Backlog<Payload>, books: LeaseBooks, options: LeaseOptions) {
     this.#backlog = backlog
@@ -70,6 +73,7 @@ export class Lease<Payload> {
 
   /** An attempt begins; returns how long it may take, in milliseconds. */
   attemptMillis(now: number): number {
+    this.#books.metrics?.attemptStarted()
     if (now >= this.#roundEndsAt) this.#roundEndsAt = now + this.#options.roundMillis
     return this.#roundEndsAt - now
   }
@@ -78,7 +82,8 @@ export class Lease<Payload> {
   apply({ outcome, wasFrozen }: AttemptResult): void {
     const batch = this.#batch
     if (batch === undefined) return
-    const { ledger, pace, reporter } = this.#books
+    const { ledger, metrics, pace, reporter } = this.#books
+    metrics?.attemptEnded(outcome.kind === 'delivered' ? undefined : outcome.error)
     if (outcome.kind === 'retryable') {
       this.#applyRetryable(batch, outcome, wasFrozen)
       return
@@ -89,14 +94,16 @@ export class Lease<Payload> {
       reporter.recovered()
       this.#applyDelivered(batch, outcome)
     } else {
-      reporter.failed(outcome.error)
       if (outcome.kind === 'final') {
+        reporter.failed(outcome.error)
         ledger.batchFailed(batch, outcome.error)
         this.#settled(batch, outcome.error)
       } else {
         this.#applyTooLarge(batch, outcome.error)
       }
     }
+    this.#failedNeighbours.clear()
+    // The caps may have pushed out the suspect meanwhile.
     if (this.#suspect !== undefined && !this.#backlog.isParked(this.#suspect)) this.#suspect = undefined
   }
 
@@ -146,9 +153,11 @@ export class Lease<Payload> {
     return this.#batch === undefined ? [] : [this.#batch, ...this.#rest]
   }
 
-  #take(): Batch<Payload> | undefined {
-    const isNew = !this.#backlog.hasParked
-    const batch = this.#backlog.take(this.#options.maxExportBatchSize, this.#options.maxExportBatchBytes)
+  #take(except?: ReadonlySet<Batch<Payload>>): Batch<Payload> | undefined {
+    const { maxExportBatchSize, maxExportBatchBytes } = this.#options
+    const parked = this.#backlog.parkedCount
+    const batch = this.#backlog.take(maxExportBatchSize, maxExportBatchBytes, except)
+    const isNew = this.#backlog.parkedCount === parked
     if (batch === undefined) return undefined
     this.#begunAt = monotonicNow()
     this.#books.metrics?.exportStarted(batch.count, isNew)
@@ -156,28 +165,40 @@ export class Lease<Payload> {
   }
 
   #begin(batch: Batch<Payload> | undefined): void {
-    this.#batch = batch
+    this.#batch = batch === undefined ? undefined : this.#cutToSize(batch)
     this.#attempts = 0
     this.#roundEndsAt = 0
     this.#freeRetryUsed = false
   }
 
-  #letNeighbourTry(batch: Batch<Payload>): void {
-    const neighbour = this.#take()
-    if (neighbour === undefined) {
-      // Nobody to compare with: the next round is tried with the same batch.
-      this.#begin(batch)
-      return
+  /** A queue of objects only estimates how large they will be. */
+  #cutToSize(batch: Batch<Payload>): Batch<Payload> {
+    let first = batch
+    while (first.bytes > this.#options.maxExportBatchBytes && first.count > 1) {
+      const [half, rest] = first.split()
+      this.#rest.unshift(rest)
+      first = half
     }
+    return first
+  }
+
+  #letNeighbourTry(batch: Batch<Payload>): void {
+    for (const failed of this.#failedNeighbours) {
+      // The caps have pushed it out.
+      if (!this.#backlog.isParked(failed)) this.#failedNeighbours.delete(failed)
+    }
+    const neighbour = this.#take(this.#failedNeighbours)
+    // Nobody to compare with: the batch is tried again, and compared with whoever comes next.
+    if (neighbour === undefined) return
     this.#putBack()
     this.#suspect = batch
     this.#begin(neighbour)
   }
 
   #putBack(): void {
-    const { metrics, reporter } = this.#books
+    const { metrics } = this.#books
     for (const piece of this.#pieces()) {
-      metrics?.exportPutBack(piece.count, reporter.lastError)
+      metrics?.exportPutBack(piece.count)
       this.#backlog.putBack(piece)
     }
     this.#batch = undefined
@@ -202,6 +223,7 @@ export class Lease<Payload> {
 
   #applyTooLarge(batch: Batch<Payload>, error: ExportError): void {
     if (batch.count === 1) {
+      this.#books.reporter.failed(error)
       this.#books.ledger.batchDropped('span_too_large', batch, error)
       this.#settled(batch, error)
       return
@@ -234,6 +256,7 @@ export class Lease<Payload> {
     this.#freeRetryUsed = false
     if (this.#suspect !== undefined) {
       this.#suspect = undefined
+      this.#failedNeighbours.add(batch)
       this.#putBack()
     } else if (this.#attempts >= this.#options.maxAttempts - 1 || monotonicNow() >= this.#roundEndsAt) {
       this.#letNeighbourTry(batch)

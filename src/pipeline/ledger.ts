@@ -18,8 +18,11 @@ export interface Tally {
   error: ExportError | undefined
 }
 
-/** Hears of every drop; `wasHandedOver` if an exporter had seen the spans. */
-export type DropListener = (reason: DropReason, count: number, wasHandedOver: boolean) => void
+/** Where the spans were: never taken in, in the queue, put back after an attempt, or out with an exporter. */
+export type DropPlace = 'door' | 'queue' | 'parked' | 'lease'
+
+/** Hears of every drop. */
+export type DropListener = (reason: DropReason, count: number, place: DropPlace) => void
 
 /** The books of one processor. */
 export class Ledger {
@@ -80,7 +83,7 @@ export class Ledger {
   }
 
   batchDropped(reason: DropReason, batch: Batch<unknown>, error?: ExportError): void {
-    this.#drop(reason, batch.count, true)
+    this.#drop(reason, batch.count, 'lease')
     for (const tally of this.#tallies) {
       const covered = batch.countThrough(tally.watermark)
       if (covered === 0) continue
@@ -90,19 +93,19 @@ export class Ledger {
   }
 
   /** A span that had been taken in is given up. */
-  spanDropped(reason: DropReason, sequence: number, wasHandedOver: boolean): void {
-    this.#drop(reason, 1, wasHandedOver)
+  spanDropped(reason: DropReason, sequence: number, place: DropPlace): void {
+    this.#drop(reason, 1, place)
     for (const tally of this.#tallies) if (sequence <= tally.watermark) tally.dropped++
   }
 
   /** A span is turned away as it ends. */
   spanRefused(reason: DropReason): void {
     this.ended++
-    this.#drop(reason, 1, false)
+    this.#drop(reason, 1, 'door')
   }
 
-  #drop(reason: DropReason, count: number, wasHandedOver: boolean): void {
+  #drop(reason: DropReason, count: number, place: DropPlace): void {
     this.dropped[reason] += count
-    this.#onDrop(reason, count, wasHandedOver)
+    this.#onDrop(reason, count, place)
   }
 }

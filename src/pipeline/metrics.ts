@@ -5,6 +5,7 @@
 import type { Attributes, MeterProvider } from '@opentelemetry/api'
 import type { ComponentDescription, DropReason, ExportError } from '../types.ts'
 import { monotonicNow } from './deadline.ts'
+import type { DropPlace } from './ledger.ts'
 import { describe, log } from './report.ts'
 
 const PROCESSOR_TYPE = 'batching_span_processor'
@@ -88,14 +89,28 @@ export class SdkMetrics {
     }
   }
 
-  /** Spans were given up before any exporter saw them. */
-  dropped(reason: DropReason, count: number): void {
-    contain(() => this.#processed.add(count, { ...this.#processor, 'error.type': reason }))
+  /** Spans were given up. Those that are out are counted where their export ends. */
+  dropped(reason: DropReason, count: number, place: DropPlace): void {
+    if (place === 'lease') return
+    const [counter, attributes] =
+      place === 'parked' ? [this.#exported, this.#exporter] : [this.#processed, this.#processor]
+    contain(() => counter.add(count, { ...attributes, 'error.type': reason }))
+  }
+
+  attemptStarted(): void {
+    this.#startedAt = monotonicNow()
+  }
+
+  attemptEnded(error: ExportError | undefined): void {
+    contain(() => {
+      const attributes = this.#attributes(error)
+      if (error?.status !== undefined) attributes['http.response.status_code'] = error.status
+      this.#duration.record((monotonicNow() - this.#startedAt) / 1000, attributes)
+    })
   }
 
   /** A batch is handed to the exporter; `isNew` unless it was before. A span counts as processed from here on. */
   exportStarted(count: number, isNew: boolean): void {
-    this.#startedAt = monotonicNow()
     contain(() => {
       if (isNew) this.#processed.add(count, this.#processor)
       this.#inflight.add(count, this.#exporter)
@@ -105,7 +120,7 @@ export class SdkMetrics {
   /** The exporter is done with these spans. */
   exportEnded(count: number, error?: ExportError): void {
     contain(() => {
-      this.#leave(count, error)
+      this.#leave(count)
       if (count > 0) this.#exported.add(count, this.#attributes(error))
     })
   }
@@ -113,27 +128,23 @@ export class SdkMetrics {
   /** The exporter is done with a batch of which the backend rejected a part. */
   exportRejected(count: number, rejected: number): void {
     contain(() => {
-      this.#leave(count, undefined)
+      this.#leave(count)
       if (count > rejected) this.#exported.add(count - rejected, this.#exporter)
       this.#exported.add(rejected, { ...this.#exporter, 'error.type': 'rejected' })
     })
   }
 
-  /** The batch waits again: its export has failed, its spans are not settled. */
-  exportPutBack(count: number, error: ExportError | undefined): void {
-    contain(() => this.#leave(count, error))
+  /** The batch waits again: its spans are not settled. */
+  exportPutBack(count: number): void {
+    contain(() => this.#leave(count))
   }
 
   shutdown(): void {
     contain(this.#stopObserving)
   }
 
-  #leave(count: number, error: ExportError | undefined): void {
+  #leave(count: number): void {
     this.#inflight.add(-count, this.#exporter)
-    const attributes = this.#attributes(error)
-    if (error?.status !== undefined) attributes['http.response.status_code'] = error.status
-    this.#duration.record((monotonicNow() - this.#startedAt) / 1000, attributes)
-    this.#startedAt = monotonicNow()
   }
 
   #attributes(error: ExportError | undefined): Attributes {

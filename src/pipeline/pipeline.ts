@@ -91,9 +91,9 @@ class PipelineOf<Payload> implements Pipeline {
     const breaker = circuitBreaker && new CircuitBreaker(circuitBreaker)
     const pace = new Pace(retry, breaker, maxExportsPerSecond)
     const metrics = this.#openMetrics(configuration, sender.description)
-    this.#ledger = new Ledger((reason, count, wasHandedOver) => {
+    this.#ledger = new Ledger((reason, count, place) => {
       reporter.dropped(reason, count)
-      if (!wasHandedOver) metrics?.dropped(reason, count)
+      metrics?.dropped(reason, count, place)
       this.#loop.spansDropped()
     })
     const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
@@ -117,8 +117,12 @@ class PipelineOf<Payload> implements Pipeline {
 
   offer(span: ReadableSpan, sendSoon: boolean): void {
     this.#backlog.offer(span)
-    if (sendSoon) this.#loop.wakeSoon(this.#backlog.newestSequence)
-    else this.#loop.spanEnded()
+    try {
+      if (sendSoon) this.#loop.wakeSoon(this.#backlog.newestSequence)
+      else this.#loop.spanEnded()
+    } catch {
+      // A Worker outside a request has no timers. The span waits for whatever wakes the loop next.
+    }
   }
 
   refuse(reason: DropReason): void {

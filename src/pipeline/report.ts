@@ -4,7 +4,8 @@
  */
 import { diag } from '@opentelemetry/api'
 import type { DropReason, ExportError } from '../types.ts'
-import { monotonicNow } from './deadline.ts'
+import { monotonicNow, startTimer } from './deadline.ts'
+import { suppressTracing } from './suppress.ts'
 
 /** A drop as `onDrop` hears of it. */
 export interface Drop {
@@ -28,6 +29,7 @@ export class Reporter {
   readonly #quietUntil = new Map<string, number>()
   readonly #brokenCallbacks = new Set<string>()
   #lastError: ExportError | undefined
+  #isReportingDrops = false
 
   constructor(callbacks: ReportCallbacks) {
     this.#callbacks = callbacks
@@ -40,29 +42,27 @@ export class Reporter {
 
   /** Takes note of a drop. `onDrop` hears of it after the code that is running, once for all drops of a reason. */
   dropped(reason: DropReason, count: number): void {
-    if (this.#drops.size === 0) queueMicrotask(() => this.#reportDrops())
+    if (this.#drops.size === 0) this.#reportDropsSoon()
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count)
   }
 
-  /** An export failed. `onError` hears of it when it is the first failure, or another one than before. */
+  /** An export failed. `onError` hears of it when it is the first failure, or another than before; not every minute. */
   failed(error: ExportError): void {
     const previous = this.#lastError
     this.#lastError = error
     if (previous?.code === error.code && previous.status === error.status) return
-    log('error', `export failed: ${error.message}`)
-    this.#call('onError', () => this.#callbacks.onError?.(error))
+    this.#tellError(`failed ${error.code} ${error.status}`, `export failed: ${error.message}`, error)
   }
 
   recovered(): void {
     if (this.#lastError === undefined) return
     this.#lastError = undefined
-    log('info', 'exports succeed again')
+    this.#tell('info', 'recovered', 'exports succeed again')
   }
 
   /** The backend took a batch and rejected some of its spans. */
   rejected(error: ExportError): void {
-    this.#warn('rejected', error.message)
-    this.#call('onError', () => this.#callbacks.onError?.(error))
+    this.#tellError('rejected', error.message, error)
   }
 
   exporterFailed(cause: unknown): void {
@@ -77,24 +77,43 @@ export class Reporter {
     this.#warn('encode', `a span cannot be encoded and is dropped: ${describe(cause)}`)
   }
 
-  flushTimedOut(message: string): void {
-    this.#warn('flush', message)
+  flushTimedOut(pending: number, ageMillis: number): void {
+    const age = Math.round(ageMillis)
+    this.#warn('flush', `a flush timed out: ${pending} spans pending, the oldest on their way for ${age} ms`)
   }
 
   #reportDrops(): void {
     const drops = [...this.#drops]
     this.#drops.clear()
+    this.#isReportingDrops = true
     for (const [reason, count] of drops) {
       this.#warn(`drop ${reason}`, `dropped ${count} spans (${reason})`)
       this.#call('onDrop', () => this.#callbacks.onDrop?.({ reason, count }))
     }
+    this.#isReportingDrops = false
+  }
+
+  /** What `onDrop` itself makes drop is told after the event loop has turned: it could go on for ever. */
+  #reportDropsSoon(): void {
+    if (this.#isReportingDrops) startTimer(() => this.#reportDrops(), 0)
+    else queueMicrotask(() => this.#reportDrops())
+  }
+
+  #tellError(kind: string, message: string, error: ExportError): void {
+    if (this.#tell('error', kind, message)) this.#call('onError', () => this.#callbacks.onError?.(error))
   }
 
   #warn(kind: string, message: string): void {
+    this.#tell('warn', kind, message)
+  }
+
+  /** @returns False while it keeps quiet about that kind of thing. */
+  #tell(level: 'error' | 'warn' | 'info', kind: string, message: string): boolean {
     const now = monotonicNow()
-    if (now < (this.#quietUntil.get(kind) ?? 0)) return
+    if (now < (this.#quietUntil.get(kind) ?? 0)) return false
     this.#quietUntil.set(kind, now + QUIET_MILLIS)
-    log('warn', message)
+    log(level, message)
+    return true
   }
 
   #call(name: string, callback: () => unknown): void {
@@ -104,7 +123,7 @@ export class Reporter {
       log('error', `${name} failed: ${describe(cause)}`)
     }
     try {
-      Promise.resolve(callback()).then(undefined, report)
+      Promise.resolve(suppressTracing(callback)).then(undefined, report)
     } catch (cause) {
       report(cause)
     }

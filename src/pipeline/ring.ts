@@ -16,6 +16,9 @@ import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
 const CHUNK_SPANS = 256
 
+/** Deeper values are not looked into: they may be cycles. */
+const MAX_ESTIMATED_DEPTH = 4
+
 class Chunk {
   readonly spans = new Array<ReadableSpan | undefined>(CHUNK_SPANS).fill(undefined)
   readonly sequences = new Float64Array(CHUNK_SPANS)
@@ -90,10 +93,9 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
   countThrough(sequence: number): number {
     let counted = 0
     for (let chunk: Chunk | undefined = this.#head; chunk !== undefined; chunk = chunk.next) {
-      for (let i = chunk.from; i < chunk.to; i++) {
-        if ((chunk.sequences[i] as number) > sequence) return counted
-        counted++
-      }
+      let { to } = chunk
+      while (to > chunk.from && (chunk.sequences[to - 1] as number) > sequence) to--
+      counted += to - chunk.from
     }
     return counted
   }
@@ -274,7 +276,7 @@ export class LateEncodingRing implements SpanQueue<EncodedBatch> {
 function approximateBytes(span: ReadableSpan): number {
   let bytes = 400
   try {
-    bytes += span.name.length + attributeBytes(span.attributes)
+    bytes += span.name.length + (span.status.message?.length ?? 0) + attributeBytes(span.attributes)
     for (const event of span.events) bytes += 100 + event.name.length + attributeBytes(event.attributes)
     for (const link of span.links) bytes += 150 + attributeBytes(link.attributes)
   } catch {
@@ -289,13 +291,12 @@ function attributeBytes(attributes: Attributes | undefined): number {
   return bytes
 }
 
-function valueBytes(value: unknown): number {
-  if (typeof value === 'string') return value.length
-  if (Array.isArray(value)) {
-    let bytes = 16
-    for (const element of value) bytes += typeof element === 'string' ? 16 + element.length : 8
-    return bytes
-  }
+function valueBytes(value: unknown, depth = 0): number {
+  if (typeof value === 'string') return 16 + value.length
+  if (typeof value !== 'object' || value === null || depth === MAX_ESTIMATED_DEPTH) return 8
   if (value instanceof Uint8Array) return value.byteLength
-  return 8
+  let bytes = 16
+  if (Array.isArray(value)) for (const element of value) bytes += valueBytes(element, depth + 1)
+  else for (const key in value) bytes += 16 + key.length + valueBytes((value as Attributes)[key], depth + 1)
+  return bytes
 }

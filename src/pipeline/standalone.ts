@@ -83,7 +83,12 @@ export class StandaloneExport {
       this.#reporter,
     )
     for (const span of spans) pipeline.offer(span, false)
-    const result = await pipeline.flush({ timeoutMillis, openSpans: 0, isShutdown: true })
+    const result = await pipeline.flush({
+      timeoutMillis,
+      openSpans: 0,
+      keepsProcessAlive: exporter.timeoutMillis !== undefined,
+      isShutdown: true,
+    })
     this.#idleEncoders.push(encoder)
     const { failed, dropped, error } = result
     // Rejections are a success of the export, as specified: https://opentelemetry.io/docs/specs/otlp/#partial-success

@@ -59,7 +59,7 @@ function describe(error: Error | undefined): string {
 }
 
 /** Takes secrets out of a text that somebody else wrote. */
-function redact(text: string, secrets: Secrets): string {
+export function redact(text: string, secrets: Secrets): string {
   let redacted = text
   for (const secret of secrets) redacted = redacted.replaceAll(secret, '***')
   return redacted
@@ -76,7 +76,12 @@ export function withoutSecrets(error: unknown, secrets: Secrets, depth = 0): Err
     const copy = new Error(redact(String(message ?? error), secrets), {
       cause: withoutSecrets(cause, secrets, depth + 1),
     })
-    return Object.assign(copy, { name: String(name ?? 'Error') }, code === undefined ? {} : { code })
+    const shown = typeof code === 'string' ? redact(code, secrets) : code
+    return Object.assign(
+      copy,
+      { name: redact(String(name ?? 'Error'), secrets) },
+      code === undefined ? {} : { code: shown },
+    )
   } catch {
     return new Error('an error that cannot be read')
   }

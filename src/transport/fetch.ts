@@ -61,6 +61,10 @@ function isClosedSocket(error: unknown): boolean {
   return CLOSED_SOCKET.test(String(cause?.code ?? code))
 }
 
+function tooLarge(): TransportFailure {
+  return failure('bad_response', new RangeError('response larger than 4 MiB'))
+}
+
 /**
  * Reads the body to its end, or cancels it: a body left alone keeps its connection. The runtime's own `fetch` ends
  * the body on abort; an injected one may not, hence the listener.
@@ -78,8 +82,9 @@ async function readBody(
     if (!reader) {
       // React Native and node-fetch have no web stream.
       const whole = await response.arrayBuffer?.()
-      if (whole) chunks.push(new Uint8Array(whole))
-      bytes = whole?.byteLength ?? 0
+      if (whole && whole.byteLength > MAX_RESPONSE_BYTES) problem = tooLarge()
+      else if (whole) chunks.push(new Uint8Array(whole))
+      bytes = chunks[0]?.length ?? 0
     } else {
       cancel = () => reader.cancel().catch(() => {})
       signal.addEventListener('abort', cancel)
@@ -89,7 +94,7 @@ async function readBody(
         bytes += value.length
         if (bytes > MAX_RESPONSE_BYTES) {
           bytes -= value.length
-          problem = failure('bad_response', new RangeError('response larger than 4 MiB'))
+          problem = tooLarge()
           break
         }
         chunks.push(value)

@@ -135,7 +135,10 @@ async function readPem(suffix: string): Promise<string | undefined> {
       const { promises } = process.getBuiltinModule?.('node:fs') ?? (await import('node:fs'))
       return await promises.readFile(path, 'utf8')
     } catch (error) {
-      warnOnce(`${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+      // Not the value: somebody may have put the key itself there.
+      warnOnce(
+        `${name} must be the path of a PEM file that can be read (${(error as NodeJS.ErrnoException).code})`,
+      )
       return undefined
     }
   }
@@ -169,6 +172,10 @@ function exchange(route: Route, { headers, body, signal }: TransportRequest): Pr
     request.on('error', (error: NodeJS.ErrnoException) => {
       const staleSocket = request.reusedSocket && CLOSED_SOCKET.test(String(error.code))
       if (!hasResponse) settle(failure('network', error, staleSocket))
+    })
+    // Such as after 101: the connection is gone, and nobody says why.
+    request.once('close', () => {
+      if (!hasResponse) settle(failure('network', new Error('connection closed without a response')))
     })
     request.once('response', async (response) => {
       hasResponse = true

@@ -110,6 +110,61 @@ describe('backoff', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  test('B33: shutdown tries once more although Retry-After is longer than its deadline', async () => {
+    const exporter = scriptedExporter([retryable(60_000)])
+    const processor = watchedProcessor(exporter, NEVER)
+    end(processor, 'a')
+    expect(await processor.flush()).toMatchObject({ status: 'failure', pending: 1 })
+    await settledBy(processor.shutdown({ timeoutMillis: 1000 }), 0)
+    expect(processor.stats()).toMatchObject({ exported: 1, pending: 0 })
+  })
+
+  test('B33: an answer ends the delay that the server asked for', async () => {
+    const exporter = scriptedExporter([retryable(10_000)])
+    const processor = watchedProcessor(exporter, { ...NEVER, maxExportBatchSize: 1 })
+    end(processor, ...names(2))
+    const flushed = processor.flush({ timeoutMillis: 60_000 })
+    await pass(10_000)
+    expect(await flushed).toMatchObject({ status: 'success', exported: 2 })
+  })
+
+  test('B7: shutdown has an attempt of its own, after the one that was on its way', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = watchedProcessor(exporter, NEVER)
+    end(processor, 'a')
+    void processor.flush({ timeoutMillis: 60_000 })
+    const stopped = processor.shutdown({ timeoutMillis: 800 })
+    exporter.batches[0]!.release(down)
+    await microtasks()
+    expect(exporter.batches).toHaveLength(2)
+    exporter.batches[1]!.release(up)
+    await stopped
+    expect(processor.stats()).toMatchObject({ exported: 1, pending: 0 })
+  })
+
+  test('B7: a shutdown that is out of time aborts the request under way', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = watchedProcessor(exporter, NEVER)
+    end(processor, 'a')
+    const stopped = processor.shutdown({ timeoutMillis: 100 })
+    const { signal } = exporter.batches[0]!.attempt!
+    await pass(99)
+    expect(signal.aborted).toBe(false)
+    await pass(1)
+    await stopped
+    expect(signal.aborted).toBe(true)
+  })
+
+  test('B30: a shutdown that comes while a resource is waited for still sends', async () => {
+    const exporter = fakeExporter('encoded', () => up, { whenResourcesSettle: () => new Promise(() => {}) })
+    const processor = watchedProcessor(exporter, { scheduledDelayMillis: 1 })
+    end(processor, 'a')
+    await pass(100)
+    expect(exporter.batches).toHaveLength(0)
+    await settledBy(processor.shutdown({ timeoutMillis: 2000 }), 1000)
+    expect(processor.stats()).toMatchObject({ exported: 1, pending: 0 })
+  })
+
   test('B34: attempts and waits of a batch stay within exportTimeoutMillis', async () => {
     const timeouts: number[] = []
     const started = performance.now()
@@ -230,9 +285,12 @@ describe('the circuit breaker', () => {
     await pass(29_999)
     expect(exporter.batches).toHaveLength(5)
     await pass(1)
-    expect(exporter.batches).toHaveLength(6)
+    // Its attempts are used up: the neighbour that came meanwhile goes along with the probe.
+    expect(exporter.batches).toHaveLength(7)
     await pass(29_999)
-    expect(exporter.batches).toHaveLength(6)
+    expect(exporter.batches).toHaveLength(7)
+    await pass(1)
+    expect(exporter.batches).toHaveLength(8)
     expect(processor.stats()).toMatchObject({ pending: 110 })
   })
 
@@ -402,7 +460,29 @@ describe('an outage and a poison batch', () => {
     await pass(299_999)
     const periods = times.map((time) => Math.round((time - started) / 30_000))
     expect(periods).toEqual([0, 1, 2, 3, 3, 4, 5, 6, 7, 7, 8, 9])
-    expect(exporter.names.map((name) => Number(name.at(-1)))).toEqual([0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0])
+    expect(exporter.names.map((name) => Number(name.at(-1)))).toEqual([0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0])
+  })
+
+  test('B58: two poison batches, one behind the other, do not hold up the healthy ones', async () => {
+    const exporter = fakeExporter('encoded', (batch) => (batch.names[0]!.startsWith('poison') ? down : up))
+    const processor = watchedProcessor(exporter, { ...NEVER, maxExportBatchSize: 1, circuitBreaker: false })
+    end(processor, 'poison-1', 'poison-2', ...names(3))
+    const flushed = processor.flush({ timeoutMillis: 100_000 })
+    await pass(60_000)
+    expect(await flushed).toMatchObject({ exported: 3, dropped: 2, pending: 0 })
+    expect(processor.stats().dropped.retry_exhausted).toBe(2)
+  })
+
+  test('B58: a poison batch that was alone opens the breaker for no longer than until the next probe', async () => {
+    const exporter = fakeExporter('encoded', (batch) => (batch.names[0] === 'poison' ? down : up))
+    const processor = watchedProcessor(exporter, { ...NEVER, maxExportBatchSize: 1 })
+    end(processor, 'poison')
+    void processor.flush({ timeoutMillis: 60_000 })
+    await pass(20_000)
+    end(processor, 'healthy')
+    expect(await processor.flush()).toMatchObject({ error: { code: 'circuit_open' } })
+    await pass(30_000)
+    expect(processor.stats()).toMatchObject({ exported: 1, pending: 0, dropped: { retry_exhausted: 1 } })
   })
 
   test('B58: a batch whose neighbour fails too is not given up', async () => {

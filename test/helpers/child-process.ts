@@ -10,15 +10,25 @@ export interface ScriptResult {
   readonly output: string
 }
 
+/** How to run a script. */
+export interface ScriptOptions {
+  readonly nodeOptions?: string[]
+  /** When it is killed. Less than the test's own timeout, so that no process is left behind. Default 25,000. */
+  readonly timeoutMillis?: number
+}
+
 /**
  * Runs an ES module, from source text, in a process of its own that understands TypeScript; imports are relative to
  * the root of the project. It is killed, with code null, if it does not end by itself.
  */
-export async function runScript(source: string, nodeOptions: string[] = []): Promise<ScriptResult> {
+export async function runScript(
+  source: string,
+  { nodeOptions = [], timeoutMillis = 25_000 }: ScriptOptions = {},
+): Promise<ScriptResult> {
   const child = spawn(
     process.execPath,
     [...nodeOptions, '--import', 'tsx', '--input-type=module', '--eval', source],
-    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], timeout: 25_000, killSignal: 'SIGKILL' },
+    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMillis, killSignal: 'SIGKILL' },
   )
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {

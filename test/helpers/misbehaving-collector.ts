@@ -126,10 +126,13 @@ export async function startCollector(options: { tls?: TlsOptions } = {}): Promis
         if (current.behaviour.stage === 'headers') current.behaviour.act(socket, request)
         changed()
       }
-      if (missing > 0) return
       const { request, behaviour } = current
+      const isChunked = request.headers['transfer-encoding'] === 'chunked'
+      if (!isChunked && missing > 0) return
+      const whole = isChunked ? unchunked(Buffer.concat(body)) : Buffer.concat(body)
+      if (whole === undefined) return
       current = undefined
-      request.rawBody = Buffer.concat(body)
+      request.rawBody = whole
       if (behaviour.stage !== 'headers') behaviour.act(socket, request)
     })
   }
@@ -190,6 +193,21 @@ function parseHead(head: string, connection: number): ReceivedRequest {
       return headers['content-encoding'] === 'gzip' ? gunzipSync(this.rawBody) : this.rawBody
     },
     connection,
+  }
+}
+
+/** What a chunked body, as the stock exporter sends it, holds: `undefined` until its last chunk has come. */
+function unchunked(body: Buffer): Buffer | undefined {
+  const chunks: Buffer[] = []
+  let at = 0
+  for (;;) {
+    const start = body.indexOf('\r\n', at) + 2
+    if (start < 2) return undefined
+    const length = Number.parseInt(body.toString('latin1', at, start), 16)
+    at = start + length + 2
+    if (at > body.length) return undefined
+    if (length === 0) return Buffer.concat(chunks)
+    chunks.push(body.subarray(start, start + length))
   }
 }
 

@@ -44,6 +44,8 @@ export function handMadeSpan(parts: SpanParts = {}): ReadableSpan {
     parentSpanContext: { traceId: TRACE_ID, spanId: PARENT_SPAN_ID, traceFlags: TraceFlags.SAMPLED },
     startTime: [1_760_000_000, 123_456_789],
     endTime: [1_760_000_000, 987_654_321],
+    duration: [0, 0],
+    ended: true,
     status: { code: SpanStatusCode.UNSET },
     attributes: { 'http.request.method': 'GET', 'http.response.status_code': 200 },
     links: [],

@@ -1,6 +1,7 @@
 /** The commands of the model test. */
 import fc from 'fast-check'
 import { ENCODING_OUTCOMES, type OutcomeKind, type Reply, STOCK_OUTCOMES } from './collector.ts'
+import { TIMER_GRAIN_MILLIS } from './expected-pace.ts'
 import type { System } from './system.ts'
 
 /** The kinds of commands, as the report names them. */
@@ -201,7 +202,15 @@ const weighted: [number, fc.Arbitrary<SystemCommand>][] = [
     fc
       // Not between 1,000 and 2,500 ms, where it depends on the phase of the ticks whether a freeze is noticed.
       .constantFrom(500, 900, 2500, 10_000, 100_000)
-      .map((millis) => command('freeze', `${millis} ms`, (system) => system.freeze(millis))),
+      .map((millis) =>
+        command(
+          'freeze',
+          `${millis} ms`,
+          (system) => system.freeze(millis),
+          // Two short ones in a row are a long one.
+          (system) => system.clock.now > system.thawedAt + TIMER_GRAIN_MILLIS,
+        ),
+      ),
   ],
   [
     1,

@@ -33,6 +33,8 @@ export class ExpectedPace {
   #serverDelayUntil = 0
   #rateLimitUntil = 0
   #isCut = false
+  /** A shutdown was called, and no attempt has begun since. */
+  #owesLastAttempt = false
   isClosing = false
 
   constructor(settings: Settings) {
@@ -63,10 +65,15 @@ export class ExpectedPace {
     this.#isCut = true
   }
 
+  /** Shutdown always tries once. */
+  shutDown(): void {
+    this.isClosing = this.#owesLastAttempt = true
+  }
+
   attemptStarted(now: number): void {
     const { maxExportsPerSecond } = this.#settings
     if (maxExportsPerSecond !== undefined) this.#rateLimitUntil = now + 1000 / maxExportsPerSecond
-    this.#isCut = false
+    this.#isCut = this.#owesLastAttempt = false
     // It was waited for, or cut short: it holds up one attempt only.
     this.#backoffUntil.min = this.#backoffUntil.max = 0
   }
@@ -110,7 +117,7 @@ export class ExpectedPace {
     }
     // The probe of an open breaker has waited for long enough.
     const isProbe = this.isOpen && !this.isClosing
-    if (!this.#isCut && !isProbe && soon < this.#backoffUntil.min) {
+    if (!this.#ignoresBackoff && !isProbe && soon < this.#backoffUntil.min) {
       return `the backoff lasts until ${this.#backoffUntil.min}`
     }
     return undefined
@@ -118,7 +125,7 @@ export class ExpectedPace {
 
   /** When an attempt has to have started, if there is a reason for one. */
   latestStart({ shutdownDeadline, isDeciding }: Purpose): number {
-    const backoff = this.#isCut ? 0 : this.#backoffUntil.max
+    const backoff = this.#ignoresBackoff ? 0 : this.#backoffUntil.max
     const failures = this.isOpen && !this.isClosing ? this.#probeDueAt : backoff
     const server = this.#isLastChance(shutdownDeadline) ? 0 : this.#serverDelayUntil
     return Math.max(this.#rateLimitUntil, server, isDeciding ? 0 : failures)
@@ -126,6 +133,10 @@ export class ExpectedPace {
 
   /** Shutdown tries once more if it cannot wait for as long as the server would like. */
   #isLastChance(shutdownDeadline: number): boolean {
-    return this.isClosing && this.#isCut && this.#serverDelayUntil >= shutdownDeadline
+    return this.#owesLastAttempt && this.#serverDelayUntil >= shutdownDeadline
+  }
+
+  get #ignoresBackoff(): boolean {
+    return this.#isCut || this.#owesLastAttempt
   }
 }

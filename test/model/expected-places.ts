@@ -123,13 +123,18 @@ export class ExpectedPlaces {
     this.dropped[reason]++
   }
 
-  /** The batch that is due next, taken out of the waiting spans. `undefined`: there is none that can be encoded. */
-  take(): Piece | undefined {
-    const parked = this.parked.shift()
-    if (parked !== undefined) {
+  /**
+   * The batch that is due next, taken out of the waiting spans. `undefined`: there is none that can be encoded.
+   * @param except - Parked batches that are passed over.
+   */
+  take(except?: ReadonlySet<Piece>): Piece | undefined {
+    const place = this.parked.findIndex((parked) => !except?.has(parked))
+    if (place !== -1) {
+      const [parked] = this.parked.splice(place, 1)
       startRound(parked)
       return parked
     }
+    if (this.fresh.length === 0) return undefined
     const spans = this.fresh.splice(0, this.#countOfNext())
     const isEncodable = (span: ModelSpan) => this.#settings.exporter === 'stock' || !span.isPoison
     const poison = spans.filter((span) => !isEncodable(span))
@@ -220,7 +225,7 @@ function newPiece(spans: ModelSpan[]): Piece {
 }
 
 /** A new round of attempts begins with the next one. */
-export function startRound(piece: Piece): void {
+function startRound(piece: Piece): void {
   piece.attempts = 0
   piece.roundStartedAt = undefined
   piece.hadFreeRetry = false

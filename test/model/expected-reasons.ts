@@ -32,10 +32,13 @@ export class ExpectedReasons {
   }
 
   /** Nothing is left to run until time goes on. */
-  rest(now: number, { isAttempting, isHeldUp }: { isAttempting: boolean; isHeldUp: boolean }): void {
+  rest(
+    now: number,
+    { isAttempting, isHeldUp, turnsUntil }: { isAttempting: boolean; isHeldUp: boolean; turnsUntil: number },
+  ): void {
     const isIdle = !isAttempting && !this.mustSend && this.#places.waitingCount > 0
     this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined
-    this.#restedSince = isIdle && !isHeldUp ? (this.#restedSince ?? now) : undefined
+    this.#restedSince = isIdle && !isHeldUp ? (this.#restedSince ?? Math.max(now, turnsUntil)) : undefined
   }
 
   get mustSend(): boolean {

@@ -1,6 +1,6 @@
 /** What an answer means for the batch that is out: settled, halved, tried again, set aside, given up. */
 import type { ExpectedPace } from './expected-pace.ts'
-import { type ExpectedPlaces, type Piece, startRound } from './expected-places.ts'
+import type { ExpectedPlaces, Piece } from './expected-places.ts'
 import { roundMillisOf, type Settings, sendsOnce } from './settings.ts'
 
 /** What the backend said, as far as it matters. */
@@ -15,6 +15,8 @@ export class ExpectedVerdicts {
   readonly #settings: Settings
   /** The batch that was set aside for a neighbour, and whether the neighbour got through. */
   #suspect: { readonly piece: Piece; isAlone: boolean } | undefined
+  /** Neighbours that failed since the backend last answered: they decide nothing. */
+  readonly #failedNeighbours = new Set<Piece>()
 
   constructor(places: ExpectedPlaces, pace: ExpectedPace, settings: Settings) {
     this.#places = places
@@ -38,6 +40,7 @@ export class ExpectedVerdicts {
     this.#pace.answered()
     if (this.#suspect !== undefined && this.isDeciding) this.#suspect.isAlone = true
     this.#settle(held, answer)
+    this.#failedNeighbours.clear()
     if (this.#suspect !== undefined && !parked.includes(this.#suspect.piece)) this.#suspect = undefined
   }
 
@@ -69,6 +72,7 @@ export class ExpectedVerdicts {
     if (this.#suspect !== undefined) {
       // Both the suspect and its neighbour fail: nobody is to blame.
       this.#suspect = undefined
+      this.#failedNeighbours.add(piece)
       this.#places.putBack()
     } else if (this.#isUsedUp(piece, now)) {
       this.#letNeighbourTry(piece)
@@ -83,12 +87,9 @@ export class ExpectedVerdicts {
 
   #letNeighbourTry(piece: Piece): void {
     const places = this.#places
-    const neighbour = places.waitingCount > 0 ? places.take() : undefined
-    if (neighbour === undefined) {
-      // Nobody to compare with: another round.
-      startRound(piece)
-      return
-    }
+    const neighbour = places.take(this.#failedNeighbours)
+    // Nobody to compare with: the batch is tried again.
+    if (neighbour === undefined) return
     places.putBack()
     places.held = neighbour
     this.#suspect = { piece, isAlone: false }

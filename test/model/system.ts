@@ -59,6 +59,8 @@ export class System implements CollectorListener {
   readonly model: Model
   readonly clock: SimulatedClock
   readonly settings: Settings
+  /** When the process last stood still. */
+  thawedAt = 0
   /** Commands that were run. */
   commandCount = 0
   /** Told of each command before it runs. */
@@ -179,6 +181,7 @@ export class System implements CollectorListener {
   async freeze(millis: number): Promise<void> {
     this.model.froze(millis)
     await this.clock.freeze(millis, () => this.settle())
+    this.thawedAt = this.clock.now
   }
 
   // ── What a command can ask ────────────────────────────────────────────────────────────────────────────────────

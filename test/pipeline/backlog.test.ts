@@ -18,10 +18,10 @@ describe.each([
     const { backlog } = open()
     for (const name of names(9)) backlog.offer(spanNamed(name))
     const [first, second] = [backlog.take(3, Infinity)!, backlog.take(3, Infinity)!]
-    expect(backlog).toMatchObject({ count: 3, firstSequence: 6, hasParked: false })
+    expect(backlog).toMatchObject({ count: 3, firstSequence: 6, parkedCount: 0 })
     backlog.putBack(second)
     backlog.putBack(first)
-    expect(backlog).toMatchObject({ count: 9, firstSequence: 0, hasParked: true })
+    expect(backlog).toMatchObject({ count: 9, firstSequence: 0, parkedCount: 2 })
     expect(backlog.isParked(first)).toBe(true)
     expect(backlog.countThrough(4)).toBe(5)
     const order = [1, 2, 3].map(() => namesOfBatch(backlog.take(3, Infinity)!))
@@ -51,7 +51,7 @@ describe.each([
     const batch = backlog.take(3, Infinity)!
     backlog.putBack(batch)
     for (const name of names(4, 'new-')) backlog.offer(spanNamed(name))
-    expect(backlog).toMatchObject({ count: 3, hasParked: false })
+    expect(backlog).toMatchObject({ count: 3, parkedCount: 0 })
     expect(backlog.isParked(batch)).toBe(false)
     expect(ledger.dropped.queue_full).toBe(4)
   })

@@ -26,7 +26,7 @@ describe('the ledger', () => {
     ledger.batchDelivered(batchOf(5), 2)
     ledger.batchFailed(batchOf(3), refused)
     ledger.batchDropped('retry_exhausted', batchOf(4))
-    ledger.spanDropped('queue_full', 0, false)
+    ledger.spanDropped('queue_full', 0, 'queue')
     ledger.spanRefused('already_shutdown')
     expect(ledger).toMatchObject({
       ended: 1,

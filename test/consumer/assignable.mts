@@ -1,0 +1,39 @@
+/** By `import`: ours fits where the SDKs' own fits, and theirs fits with us. assignable.cts says the same. */
+import * as sdk2 from '@opentelemetry/sdk-trace-base'
+import * as sdk1 from 'sdk-trace-base-1'
+import {
+  BatchSpanProcessor,
+  InMemorySpanExporter,
+  JsonLinesExporter,
+  OTLPTraceExporter,
+  type ReadableSpan,
+  type SpanExporter,
+} from 'tailrace'
+
+const processor = new BatchSpanProcessor(new OTLPTraceExporter())
+
+export const processors2: sdk2.SpanProcessor[] = [processor]
+export const processors1: sdk1.SpanProcessor[] = [processor]
+export const provider2 = new sdk2.BasicTracerProvider({ spanProcessors: [processor] })
+export const provider1 = new sdk1.BasicTracerProvider({ spanProcessors: [processor] })
+
+const exporters = [new OTLPTraceExporter(), new JsonLinesExporter(), new InMemorySpanExporter()]
+
+export const exporters2: sdk2.SpanExporter[] = exporters
+export const exporters1: sdk1.SpanExporter[] = exporters
+export const stock2 = exporters.map((exporter) => new sdk2.BatchSpanProcessor(exporter))
+export const stock1 = exporters.map((exporter) => new sdk1.BatchSpanProcessor(exporter))
+
+const theirs = [
+  new sdk2.InMemorySpanExporter(),
+  new sdk1.InMemorySpanExporter(),
+  new sdk2.ConsoleSpanExporter(),
+  new sdk1.ConsoleSpanExporter(),
+]
+
+export const ours: SpanExporter[] = theirs
+export const fed = theirs.map((exporter) => new BatchSpanProcessor(exporter))
+
+export const spans2: sdk2.ReadableSpan[] = new InMemorySpanExporter().getFinishedSpans()
+export const spansOf2: ReadableSpan[] = new sdk2.InMemorySpanExporter().getFinishedSpans()
+export const spansOf1: ReadableSpan[] = new sdk1.InMemorySpanExporter().getFinishedSpans()

@@ -1,0 +1,13 @@
+/** `require('tailrace')`, as a user has it: from `dist`, by the exports of package.json. */
+const { deepEqual } = require('node:assert/strict')
+const tailrace = require('tailrace')
+
+deepEqual(Object.keys(tailrace).sort(), [
+  'BatchSpanProcessor',
+  'ExportError',
+  'InMemorySpanExporter',
+  'JsonLinesExporter',
+  'OTLPTraceExporter',
+])
+const processor = new tailrace.BatchSpanProcessor(new tailrace.OTLPTraceExporter())
+processor.shutdown()

@@ -1,0 +1,14 @@
+/** `import('tailrace')`, as a user has it: from `dist`, by the exports of package.json. */
+import { deepEqual } from 'node:assert/strict'
+
+const tailrace = await import('tailrace')
+
+deepEqual(Object.keys(tailrace).sort(), [
+  'BatchSpanProcessor',
+  'ExportError',
+  'InMemorySpanExporter',
+  'JsonLinesExporter',
+  'OTLPTraceExporter',
+])
+const processor = new tailrace.BatchSpanProcessor(new tailrace.OTLPTraceExporter())
+await processor.shutdown()
