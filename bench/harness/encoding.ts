@@ -1,0 +1,123 @@
+/**
+ * What it costs to make requests of 512 spans out of spans that have ended: warm, or cycling through 4,096. CPU time,
+ * so that it matters little what else the machine does.
+ */
+import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
+import { OTLPTraceExporter } from 'tailrace'
+import type { RecordSink, RecordTable } from '../../src/types.ts'
+import type { SetName } from '../corpus/cardinality.ts'
+import { spansOf } from '../corpus/spans.ts'
+import { countJsonSpans, countSpans } from './otlp.ts'
+import { encodedSide } from './pipelines.ts'
+import { type Bench, type Line, type Measure, ratioLine } from './question.ts'
+import { median } from './statistics.ts'
+
+const BATCH_SPANS = 512
+const SEGMENT_BYTES = 64 * 1024
+const SAMPLE_MILLIS = 20
+
+export type Encoding = 'protobuf' | 'json'
+
+/** Takes records as the arena does: one copy each, into segments that are used again. */
+class Records implements RecordSink, RecordTable {
+  count = 0
+  readonly buffers: Uint8Array[] = new Array(BATCH_SPANS)
+  readonly offsets = new Int32Array(BATCH_SPANS)
+  readonly lengths = new Int32Array(BATCH_SPANS)
+  readonly groups = new Int32Array(BATCH_SPANS)
+  readonly #segments = [new Uint8Array(SEGMENT_BYTES)]
+  #segment = 0
+  #end = 0
+
+  append(source: Uint8Array, start: number, end: number, group: number): void {
+    const length = end - start
+    if (this.#end + length > SEGMENT_BYTES) {
+      this.#segments[++this.#segment] ??= new Uint8Array(SEGMENT_BYTES)
+      this.#end = 0
+    }
+    const segment = this.#segments[this.#segment]
+    segment.set(source.subarray(start, end), this.#end)
+    this.buffers[this.count] = segment
+    this.offsets[this.count] = this.#end
+    this.lengths[this.count] = length
+    this.groups[this.count++] = group
+    this.#end += length
+  }
+
+  clear(): void {
+    this.count = this.#segment = this.#end = 0
+  }
+}
+
+function ourSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
+  const encoder = encodedSide(new OTLPTraceExporter({ encoding })).createEncoder()
+  const records = new Records()
+  return (spans) => {
+    for (const span of spans) encoder.encode(span, records)
+    const body = encoder.frame(records, (bytes) => new Uint8Array(bytes))
+    records.clear()
+    return body
+  }
+}
+
+function stockSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
+  const serializer = encoding === 'json' ? JsonTraceSerializer : ProtobufTraceSerializer
+  return (spans) => serializer.serializeRequest(spans) as Uint8Array
+}
+
+/** Measures one encoding, of either side. */
+export function measureEncoding(encoding: Encoding): Measure {
+  return async (variant, { set, count, millis }) => {
+    const spans = spansOf(set as SetName, count as number)
+    const batches: ReadableSpan[][] = []
+    while (spans.length > 0) batches.push(spans.splice(0, BATCH_SPANS))
+    const serialize = variant === 'stock' ? stockSerializer(encoding) : ourSerializer(encoding)
+    const countIn = encoding === 'json' ? countJsonSpans : countSpans
+    let bytes = 0
+    for (const batch of batches) {
+      const body = serialize(batch)
+      if (countIn(body) !== batch.length) throw new Error(`${variant}: spans are missing from the request`)
+      bytes += body.length
+    }
+    const oneSample = (): number => {
+      const before = process.cpuUsage()
+      const end = performance.now() + SAMPLE_MILLIS
+      let passes = 0
+      do {
+        for (const batch of batches) serialize(batch)
+        passes++
+      } while (performance.now() < end)
+      const { user, system } = process.cpuUsage(before)
+      return (user + system) / (passes * batches.length * BATCH_SPANS)
+    }
+    const until = (end: number): number[] => {
+      const samples: number[] = []
+      while (performance.now() < end) samples.push(oneSample())
+      return samples
+    }
+    until(performance.now() + (millis as number))
+    const samples = until(performance.now() + (millis as number))
+    return { microsPerSpan: median(samples), bytesPerSpan: bytes / (batches.length * BATCH_SPANS) }
+  }
+}
+
+export interface EncodingCase {
+  readonly label: string
+  readonly set: SetName
+  readonly count: number
+  readonly required: number
+  readonly aim: number
+}
+
+/** Asks for each case in turn. */
+export async function encodingLines(bench: Bench, cases: readonly EncodingCase[]): Promise<Line[]> {
+  const lines: Line[] = []
+  for (const { label, set, count, ...goal } of cases) {
+    const rounds = await bench.rounds(['stock', 'tailrace'], {
+      settings: { set, count, millis: bench.isQuick ? 800 : 2000 },
+    })
+    lines.push(ratioLine(label, 'µs CPU', rounds, 'microsPerSpan', goal))
+  }
+  return lines
+}

@@ -1,0 +1,94 @@
+/** What a bench asks, and what it finds. */
+
+/** What is measured of each process: numbers by name. */
+export type Sample = Record<string, number>
+
+/** One round: every variant once, each in a process of its own. */
+export type Round = Record<string, Sample>
+
+/** What a measuring process is told, besides its variant. */
+export type Settings = Record<string, string | number>
+
+/** What a measuring process does. */
+export type Measure = (variant: string, settings: Settings) => Promise<Sample>
+
+/** What is to be reached. */
+export interface Goal {
+  readonly required: number
+  readonly aim?: number
+  readonly sense: 'at least' | 'at most'
+}
+
+/** A line of the table: what was measured in each round, and the figure that it comes to. */
+export interface Line {
+  readonly label: string
+  readonly unit: string
+  /** By variant, one number a round. */
+  readonly samples: Readonly<Record<string, readonly number[]>>
+  /** One a round. */
+  readonly figures: readonly number[]
+  readonly figureUnit: '×' | '%' | 'KB' | 'KiB'
+  readonly goal?: Goal
+  /** The figure says how many times better than the stock SDK: drawn in the chart, and guarded by `--quick`. */
+  readonly isRatioToStock: boolean
+}
+
+/** How a measuring process is started. */
+export interface RoundOptions {
+  readonly settings?: Settings
+  /** A receiver runs beside, and must have got what the process says it delivered: `settings.url` says where. */
+  readonly receiver?: 'decode' | 'count'
+  /** The program, if it is not the question's `measure`. */
+  readonly program?: string
+  readonly nodeOptions?: string[]
+  /** Default: the harness's. */
+  readonly rounds?: number
+}
+
+/** What a question gets to measure with. */
+export interface Bench {
+  readonly isQuick: boolean
+  /** The major version of Node that measures. */
+  readonly nodeMajor: number
+  /** Where the peers and tailrace are installed. */
+  readonly fixture: string
+  /** The name of the stock SDK's package. */
+  readonly sdk: string
+  /** Runs every variant once a round, each in a fresh process, in alternating order. */
+  rounds(variants: readonly string[], options?: RoundOptions): Promise<Round[]>
+}
+
+export interface Question {
+  /** The name of its file. */
+  readonly name: string
+  readonly title: string
+  /** What its processes do, unless they run another program. */
+  readonly measure?: Measure
+  ask(bench: Bench): Promise<Line[]>
+}
+
+/** The numbers of one variant. */
+export function column(rounds: readonly Round[], variant: string, name: string): number[] {
+  return rounds.map((round) => round[variant]?.[name] ?? Number.NaN)
+}
+
+/** How many times less than the stock SDK tailrace takes, in each round. */
+export function ratioLine(
+  label: string,
+  unit: string,
+  rounds: readonly Round[],
+  name: string,
+  goal?: { required: number; aim?: number },
+): Line {
+  const stock = column(rounds, 'stock', name)
+  const tailrace = column(rounds, 'tailrace', name)
+  return {
+    label,
+    unit,
+    samples: { stock, tailrace },
+    figures: stock.map((value, i) => value / (tailrace[i] as number)),
+    figureUnit: '×',
+    ...(goal && { goal: { ...goal, sense: 'at least' } }),
+    isRatioToStock: true,
+  }
+}

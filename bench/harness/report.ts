@@ -1,0 +1,67 @@
+/** Prints what was found. */
+import { cpus } from 'node:os'
+import type { Fixture } from './fixture.ts'
+import type { Line, Question } from './question.ts'
+import { median, rounded, spread } from './statistics.ts'
+
+export interface Answer {
+  readonly question: Question
+  readonly lines: readonly Line[]
+}
+
+/** What was measured on, in one line each. */
+export function circumstances({ nodeVersion, versions }: Fixture, rounds: number): string[] {
+  const [first] = cpus()
+  return [
+    `Node ${nodeVersion}, ${process.platform} ${process.arch}, ${cpus().length} × ${first?.model.trim()}; ${rounds} rounds`,
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
+  ]
+}
+
+/** Whether the figure is where it has to be, or where it is aimed at. */
+export function verdict({ figures, goal }: Line): 'aim' | 'ok' | 'below' | '' {
+  if (!goal) return ''
+  const figure = median(figures)
+  const reaches = (bound: number) => (goal.sense === 'at least' ? figure >= bound : figure <= bound)
+  if (goal.aim !== undefined && reaches(goal.aim)) return 'aim'
+  return reaches(goal.required) ? 'ok' : 'below'
+}
+
+function bound(line: Line, value: number | undefined): string {
+  if (value === undefined) return ''
+  return `${line.goal?.sense === 'at least' ? '≥' : '≤'} ${value}${unitOf(line)}`
+}
+
+function unitOf({ figureUnit }: Line): string {
+  return figureUnit === '×' ? '×' : ` ${figureUnit}`
+}
+
+function samplesOf({ samples, unit }: Line): string {
+  return Object.entries(samples)
+    .map(([variant, values]) => `${variant} ${rounded(median(values))}`)
+    .join(', ')
+    .concat(` ${unit}`)
+}
+
+/** The table, in Markdown. */
+export function table(answers: readonly Answer[]): string {
+  const rows = [['question', 'medians', 'figure (min–max)', 'required', 'aim', '']]
+  for (const { question, lines } of answers) {
+    for (const line of lines) {
+      rows.push([
+        `${question.name}: ${line.label}`,
+        samplesOf(line),
+        `${spread(line.figures)}${unitOf(line)}`,
+        bound(line, line.goal?.required),
+        bound(line, line.goal?.aim),
+        verdict(line),
+      ])
+    }
+  }
+  const widths = rows[0]!.map((_, i) => Math.max(3, ...rows.map((row) => row[i]!.length)))
+  const print = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`
+  const [head, ...body] = rows.map(print)
+  return [head, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...body].join('\n')
+}

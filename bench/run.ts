@@ -1,0 +1,98 @@
+/**
+ * Measures tailrace against the stock SDK.
+ *
+ *     npm run bench                                   every question, and a table
+ *     npm run bench -- encode-protobuf gc             some of them
+ *     npm run bench -- --node 24                      on the Node that the fixture brings, against SDK 3 (20: SDK 2)
+ *     npm run bench -- --rounds 15                    more rounds than 7
+ *     npm run bench -- --quick                        a short form: fails if a ratio is below half of what is required
+ *     npm run bench -- --json                         the figures of every round, instead of the table
+ *     npm run bench -- --chart                        draws bench/results.svg from the figures, too
+ */
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { createBench } from './harness/bench.ts'
+import { chart } from './harness/chart.ts'
+import { buildPrograms, prepareFixture } from './harness/fixture.ts'
+import { type Answer, circumstances, table } from './harness/report.ts'
+import { median } from './harness/statistics.ts'
+import { QUESTIONS } from './questions.ts'
+
+/** What CI asks: the ratios that an unlucky change would spoil. */
+const QUICK_NAMES = ['encode-protobuf', 'encode-json', 'pipeline-cpu', 'pipeline-http']
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    node: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    chart: { type: 'boolean', default: false },
+  },
+})
+
+function chosenQuestions() {
+  const names = positionals.length > 0 ? positionals : values.quick ? QUICK_NAMES : undefined
+  if (!names) return QUESTIONS
+  return names.map((name) => {
+    const found = QUESTIONS.find((question) => question.name === name)
+    if (!found)
+      throw new RangeError(`no question ${name}; there are ${QUESTIONS.map(({ name }) => name).join(', ')}`)
+    return found
+  })
+}
+
+/** Ratios below half of what is required: those that no noise explains. */
+function collapsed(answers: readonly Answer[]): string[] {
+  return answers.flatMap(({ question, lines }) =>
+    lines
+      .filter(({ isRatioToStock, goal, figures }) => {
+        return isRatioToStock && goal?.sense === 'at least' && !(median(figures) >= goal.required / 2)
+      })
+      .map((line) => `${question.name}: ${line.label} is below half of what is required`),
+  )
+}
+
+const ownMajor = Number.parseInt(process.versions.node, 10)
+const rounds = Number(values.rounds ?? (values.quick ? 3 : 7))
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new RangeError(`--rounds must be a number, not ${values.rounds}`)
+const questions = chosenQuestions()
+const fixture = prepareFixture(Number(values.node ?? (ownMajor < 22 ? 20 : 24)))
+const programs = await buildPrograms(
+  fixture,
+  questions.filter(({ measure }) => measure).map(({ name }) => name),
+)
+const bench = createBench(fixture, programs, { rounds, isQuick: values.quick })
+
+const answers: Answer[] = []
+const failures: string[] = []
+for (const question of questions) {
+  process.stderr.write(`${question.name}: ${question.title}\n`)
+  try {
+    answers.push({ question, lines: await question.ask(bench.about(question.name)) })
+  } catch (error) {
+    // The others may still be answered.
+    failures.push(`${question.name}: ${(error as Error).message}`)
+  }
+}
+
+const where = circumstances(fixture, rounds)
+if (values.json) {
+  console.log(
+    JSON.stringify({ node: fixture.nodeVersion, versions: fixture.versions, where, answers }, null, 2),
+  )
+} else {
+  console.log(`${where.join('\n')}\n\n${table(answers)}`)
+}
+if (values.chart) {
+  const file = fileURLToPath(new URL('results.svg', import.meta.url))
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
+  writeFileSync(file, chart(answers, [command, ...where]))
+  process.stderr.write(`drew ${file}\n`)
+}
+if (values.quick) failures.push(...collapsed(answers))
+for (const failure of failures) console.error(`FAIL: ${failure}`)
+process.exitCode = failures.length > 0 ? 1 : 0
