@@ -7,7 +7,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '26.5 kB',
+    limit: '27 kB',
     modifyEsbuildConfig: (config) => ({
       ...config,
       platform: 'neutral',
