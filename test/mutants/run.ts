@@ -45,13 +45,17 @@ async function makeCopy(): Promise<string> {
 }
 
 /** Runs tests in a copy; all of them if none is named. */
-function runTests(copy: string, tests: readonly string[]): Promise<'passed' | 'failed' | 'hangs'> {
+function runTests(
+  copy: string,
+  tests: readonly string[],
+  stdio: 'ignore' | 'inherit' = 'ignore',
+): Promise<'passed' | 'failed' | 'hangs'> {
   return new Promise((resolve) => {
     const vitest = join(copy, 'node_modules', 'vitest', 'vitest.mjs')
     const child = spawn(process.execPath, [vitest, 'run', '--bail=1', ...tests], {
       cwd: copy,
       env: { ...process.env, TAILRACE_SHRINK: 'no' },
-      stdio: 'ignore',
+      stdio,
       detached: true,
     })
     const timer = setTimeout(() => {
@@ -87,7 +91,7 @@ async function main(): Promise<number> {
   const verdicts: Verdict[] = []
   try {
     const named = [...new Set(mutants.flatMap(({ tests }) => tests))]
-    if ((await runTests(copies[0], named)) !== 'passed') {
+    if ((await runTests(copies[0], named, 'inherit')) !== 'passed') {
       console.error('the tests fail without any mutant')
       return 1
     }
