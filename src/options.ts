@@ -53,6 +53,11 @@ export interface BatchSpanProcessorOptions {
   readonly rateLimit?: { readonly maxExportsPerSecond: number } | undefined
   /** Sends what waits as soon as a local root span ends. Default false. */
   readonly flushOnRootEnd?: boolean | undefined
+  /**
+   * For runtimes where promises, timers and sockets belong to the request that made them: each flush then sends in its
+   * own request, and nothing is sent without one. Default: true on Cloudflare Workers, false elsewhere.
+   */
+  readonly requestScoped?: boolean | undefined
   /** Browsers: hiding the page flushes, unless this is true. Default false. */
   readonly disableAutoFlushOnDocumentHide?: boolean | undefined
   /** Told of dropped spans, after the code that dropped them. May throw: it is contained. */
@@ -79,6 +84,7 @@ export interface ProcessorConfiguration {
   readonly circuitBreaker: CircuitBreakerOptions | undefined
   readonly maxExportsPerSecond: number | undefined
   readonly flushOnRootEnd: boolean
+  readonly requestScoped: boolean
   readonly disableAutoFlushOnDocumentHide: boolean
   readonly onDrop: ((drop: Drop) => void) | undefined
   readonly onError: ((error: ExportError) => void) | undefined
@@ -121,7 +127,7 @@ const BREAKER_NUMBERS = {
   probeIntervalMillis: { ...MILLIS, fallback: DEFAULT_CIRCUIT_BREAKER.probeIntervalMillis },
 } satisfies Record<string, NumberRule>
 
-const FLAGS = ['flushOnRootEnd', 'disableAutoFlushOnDocumentHide'] as const
+const FLAGS = ['flushOnRootEnd', 'requestScoped', 'disableAutoFlushOnDocumentHide'] as const
 const FUNCTIONS = ['onDrop', 'onError'] as const
 const CHOICES = { dropPolicy: ['oldest', 'newest'], encodeAt: ['end', 'flush'] } as const
 const GROUPS = ['retry', 'circuitBreaker', 'rateLimit', 'selfObsMeterProvider', 'exporter'] as const
@@ -155,6 +161,7 @@ export function configureProcessor(options: BatchSpanProcessorOptions): Processo
     circuitBreaker: readGroup(options.circuitBreaker, BREAKER_NUMBERS, 'circuitBreaker'),
     maxExportsPerSecond: configureRateLimit(options.rateLimit),
     flushOnRootEnd: options.flushOnRootEnd ?? false,
+    requestScoped: options.requestScoped ?? isWorkers(),
     disableAutoFlushOnDocumentHide: options.disableAutoFlushOnDocumentHide ?? false,
     onDrop: options.onDrop,
     onError: options.onError,
@@ -275,6 +282,11 @@ function choose<Name extends keyof typeof CHOICES>(
 function check(value: unknown, type: 'boolean' | 'function' | 'object', name: string): void {
   const fits = type === 'object' ? isObject(value) : typeof value === type
   if (value !== undefined && !fits) throw wrong(name, value, type === 'object' ? 'an object' : `a ${type}`)
+}
+
+/** `navigator.userAgent` says so, too, but not with an old compatibility date. */
+function isWorkers(): boolean {
+  return 'WebSocketPair' in globalThis
 }
 
 function isObject(value: unknown): value is object {

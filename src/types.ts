@@ -164,6 +164,8 @@ export interface Sender<Payload> {
   readonly attemptTimeoutMillis?: number | undefined
   /** Bound on one batch with all its attempts and waits, in milliseconds; none means the processor's own. */
   readonly timeoutMillis?: number | undefined
+  /** It must not be asked for two exports at once, not even by two requests of a Worker. */
+  readonly isSerial?: boolean
 }
 
 /** An exporter that the processor can feed with encoded spans instead of objects. */
@@ -183,6 +185,17 @@ export const pipelineExporter = Symbol.for('tailrace.pipelineExporter')
 /** A `SpanExporter` with an encoded side. */
 export interface EncodingExporter extends SpanExporter {
   [pipelineExporter](): PipelineExporter | undefined
+}
+
+/**
+ * Key of the OpenTelemetry context under which a lifecycle helper keeps the request that is running, in runtimes where
+ * what a request makes ends with it.
+ */
+export const REQUEST_SCOPE = Symbol.for('tailrace.request')
+
+/** A request that can outlast its response. */
+export interface RequestScope {
+  waitUntil(promise: Promise<unknown>): void
 }
 
 /** Set in a record's `flags` when the span has no parent, or a remote one. */

@@ -1,6 +1,6 @@
 /** Lets the drain loop drive a stock exporter: Zipkin, console, a vendor's, or a subclass of ours. */
 import { LEASE_GRACE_MILLIS } from '../pipeline/attempt.ts'
-import { NO_TIMER, startTimer, type Timer, unlessAborted } from '../pipeline/deadline.ts'
+import { monotonicNow, NO_TIMER, startTimer, type Timer, unlessAborted } from '../pipeline/deadline.ts'
 import { describe } from '../pipeline/report.ts'
 import { suppressTracing } from '../pipeline/suppress.ts'
 import {
@@ -22,6 +22,8 @@ const DELIVERED: Outcome = { kind: 'delivered', rejected: 0 }
  */
 export class StockExporterAdapter implements Sender<ReadableSpan[]> {
   readonly description: ComponentDescription
+  /** https://opentelemetry.io/docs/specs/otel/trace/sdk/#exportbatch: never called concurrently. */
+  readonly isSerial = true
   /** Absent where the exporter has none: there is then nothing to wait for. */
   readonly forceFlush?: () => Promise<void>
   readonly #exporter: SpanExporter
@@ -29,6 +31,8 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
   #running: Promise<void> | undefined
   /** Ends the lease of an export that timed out. */
   #leaseEnd: Timer = NO_TIMER
+  /** When the running export has lost its lease, timers or not: on Workers they die with the request. */
+  #leaseEndsAt = 0
 
   constructor(exporter: SpanExporter) {
     this.#exporter = exporter
@@ -38,7 +42,7 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
 
   async send(spans: ReadableSpan[], { signal, timeoutMillis }: Attempt): Promise<Outcome> {
     if (this.#running !== undefined) {
-      await unlessAborted(this.#running, signal)
+      await this.#leaseEnds(this.#running, signal)
       if (signal.aborted) return neverHandedOver()
     }
     return this.#export(spans, signal, timeoutMillis)
@@ -47,6 +51,16 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
   async shutdown(): Promise<void> {
     this.#leaseEnd.cancel()
     await this.#exporter.shutdown()
+  }
+
+  /** Waits for the running export: to its end, or as long as it may hold up others. */
+  async #leaseEnds(running: Promise<void>, signal: AbortSignal): Promise<void> {
+    let timer = NO_TIMER
+    const leaseEnd = new Promise<void>((resolve) => {
+      timer = startTimer(resolve, this.#leaseEndsAt - monotonicNow())
+    })
+    await unlessAborted(Promise.race([running, leaseEnd]), signal)
+    timer.cancel()
   }
 
   #export(spans: ReadableSpan[], signal: AbortSignal, timeoutMillis: number): Promise<Outcome> {
@@ -58,6 +72,7 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
         if (this.#running === running) this.#running = undefined
       })
       this.#running = running
+      this.#leaseEndsAt = monotonicNow() + timeoutMillis + 2 * LEASE_GRACE_MILLIS
 
       let lease: Timer = NO_TIMER
       const onAbort = () => {

@@ -24,11 +24,34 @@ export interface AttemptResult {
   readonly wasFrozen: boolean
 }
 
+/** Looks at an attempt whose clock has stopped before it is given up. */
+const LOOKS_BEFORE_DEATH = 3
+
 /** An attempt on its way. */
 export class OpenAttempt {
   readonly controller = new AbortController()
   /** Nobody waits for the answer any more: the sender hears so, and no timer is left. */
   end: () => void = () => this.controller.abort()
+  #tickedAt = monotonicNow()
+  #silentSince = 0
+  #silentLooks = 0
+
+  /** The attempt's clock is running. */
+  ticked(): void {
+    this.#tickedAt = monotonicNow()
+    this.#silentLooks = 0
+  }
+
+  /**
+   * Whether the runtime that the attempt belongs to has died, as a Worker's request does: timers that never fire any
+   * more cannot end it. A process that stood still is silent, too, until its timers have had their chance: so this is
+   * believed only after several looks, the first and the last of them `LEASE_GRACE_MILLIS` apart.
+   */
+  looksDead(now: number): boolean {
+    if (now - this.#tickedAt < TICK_MILLIS + FREEZE_MILLIS) return false
+    if (this.#silentLooks++ === 0) this.#silentSince = now
+    return this.#silentLooks >= LOOKS_BEFORE_DEATH && now - this.#silentSince >= LEASE_GRACE_MILLIS
+  }
 }
 
 /** Sends once. Never rejects. The attempt is aborted when its time is up. */
@@ -75,6 +98,7 @@ export function makeAttempt<Payload>(
     }
 
     function tick(): void {
+      attempt.ticked()
       lookAtClock()
       // Timers may fire a fraction of a millisecond early.
       if (deadline - monotonicNow() >= 1) {
@@ -96,8 +120,8 @@ export function makeAttempt<Payload>(
     const { controller } = attempt
     const { signal } = controller
     attempt.end = () => {
-      const error = new ExportError('aborted', 'the pipeline has ended')
-      settle({ kind: 'final', error })
+      const error = new ExportError('aborted', 'nobody waits for the answer any more')
+      settle({ kind: 'retryable', error })
       controller.abort(error)
     }
     scheduleTick()

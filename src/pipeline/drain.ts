@@ -7,6 +7,7 @@ import { makeAttempt, OpenAttempt } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
 import { circuitOpen } from './breaker.ts'
 import { monotonicNow, startTimer, type Timer } from './deadline.ts'
+import { ExporterHooks } from './exporter-hooks.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
 import { suppressTracing } from './suppress.ts'
@@ -36,6 +37,7 @@ export class DrainLoop<Payload> {
   readonly #options: DrainOptions
   readonly #lease: Lease<Payload>
   readonly #callers: Callers
+  readonly #hooks: ExporterHooks
   /** Everything up to this sequence is to be sent without waiting for a full batch. */
   #target = -1
   #isDraining = false
@@ -47,8 +49,6 @@ export class DrainLoop<Payload> {
   readonly #wait = new Wait()
   #cutsBackoff = false
   #resourcesHadTheirTime = false
-  /** The exporter's own flush, while it runs and nothing was sent since it began. */
-  #exporterFlush: Promise<void> | undefined
   #isClosing = false
   /** Shutdown always tries once: set until an attempt begins after it. */
   #owesLastAttempt = false
@@ -62,6 +62,7 @@ export class DrainLoop<Payload> {
     this.#options = options
     this.#lease = new Lease(backlog, books, options)
     this.#callers = new Callers(books.ledger, (sequence) => this.pendingThrough(sequence))
+    this.#hooks = new ExporterHooks(sender, books.reporter)
   }
 
   /** What is not settled, found by walking lease and backlog. */
@@ -112,6 +113,7 @@ export class DrainLoop<Payload> {
     const call = this.#callers.open(options, watermark, (expired) => this.#expire(expired))
     const somebodyElseProbes = this.#books.pace.isOpen && this.#attempt !== undefined
     if (options.isShutdown) this.#isClosing = this.#owesLastAttempt = true
+    if (this.#attempt?.looksDead(monotonicNow())) this.#attempt.end()
     this.#hurry(newest)
     this.#settleCovered()
     if (call.expiresAtOnce) this.#expire(call)
@@ -210,7 +212,7 @@ export class DrainLoop<Payload> {
     this.#attempt = new OpenAttempt()
     const result = await makeAttempt(this.#sender, batch, timeoutMillis, this.#attempt)
     this.#attempt = undefined
-    this.#exporterFlush = undefined
+    this.#hooks.sent()
     this.#lease.apply(result)
   }
 
@@ -269,27 +271,12 @@ export class DrainLoop<Payload> {
     const oldest = Math.min(this.#lease.firstSequence, this.#backlog.firstSequence)
     const covered = this.#callers.takeCovered(oldest)
     if (covered.length === 0) return
-    const finished = covered.some((call) => call.isShutdown) ? this.#close() : this.#flushExporter()
+    const finished = covered.some((call) => call.isShutdown) ? this.#close() : this.#hooks.flush()
     const settle = () => {
       for (const call of covered) this.#callers.settle(call, 'covered')
     }
     if (finished === undefined) settle()
     else finished.then(settle)
-  }
-
-  #flushExporter(): Promise<void> | undefined {
-    if (this.#closed !== undefined || this.#sender.forceFlush === undefined) return undefined
-    if (this.#exporterFlush === undefined) {
-      // Not from here: the exporter may ask for a flush itself, which must find this one.
-      const run = () => this.#contain(async () => this.#sender.forceFlush?.())
-      const running = Promise.resolve()
-        .then(run)
-        .then(() => {
-          if (this.#exporterFlush === running) this.#exporterFlush = undefined
-        })
-      this.#exporterFlush = running
-    }
-    return this.#exporterFlush
   }
 
   /** Ends everything. What is still held is given up. */
@@ -303,16 +290,7 @@ export class DrainLoop<Payload> {
     this.#backlog.dropAll('shutdown_timeout')
     this.#attempt?.end()
     this.#wait.interrupt()
-    this.#closed = this.#contain(() => this.#sender.shutdown())
+    this.#closed = this.#hooks.shutdown()
     return this.#closed
-  }
-
-  /** Runs what is the exporter's own. Never rejects. */
-  async #contain(work: () => Promise<void>): Promise<void> {
-    try {
-      await suppressTracing(work)
-    } catch (cause) {
-      this.#books.reporter.exporterFailed(cause)
-    }
   }
 }

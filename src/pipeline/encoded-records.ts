@@ -33,6 +33,7 @@ export class RecordColumns implements RecordTable {
 
 /** A batch of records. It owns the body they were framed into, and is framed again only after it was cut. */
 export class EncodedRecords implements Batch<EncodedBatch> {
+  attempts = 0
   #records: RecordColumns
   readonly #encoder: SpanEncoder
   readonly #taken: Set<EncodedRecords>

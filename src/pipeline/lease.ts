@@ -48,6 +48,7 @@ export class Lease<Payload> {
   /** What was cut off the batch because it was too large, in order. */
   #rest: Batch<Payload>[] = []
   #attempts = 0
+  #attemptStartedAt = 0
   /** When the batch was taken. */
   #begunAt = 0
   /** When this round of attempts is over. */
@@ -73,7 +74,7 @@ export class Lease<Payload> {
 
   /** An attempt begins; returns how long it may take, in milliseconds. */
   attemptMillis(now: number): number {
-    this.#books.metrics?.attemptStarted()
+    this.#attemptStartedAt = now
     if (now >= this.#roundEndsAt) this.#roundEndsAt = now + this.#options.roundMillis
     return this.#roundEndsAt - now
   }
@@ -83,7 +84,7 @@ export class Lease<Payload> {
     const batch = this.#batch
     if (batch === undefined) return
     const { ledger, metrics, pace, reporter } = this.#books
-    metrics?.attemptEnded(outcome.kind === 'delivered' ? undefined : outcome.error)
+    metrics?.attemptEnded(this.#attemptStartedAt, outcome.kind === 'delivered' ? undefined : outcome.error)
     if (outcome.kind === 'retryable') {
       this.#applyRetryable(batch, outcome, wasFrozen)
       return
@@ -105,6 +106,13 @@ export class Lease<Payload> {
     this.#failedNeighbours.clear()
     // The caps may have pushed out the suspect meanwhile.
     if (this.#suspect !== undefined && !this.#backlog.isParked(this.#suspect)) this.#suspect = undefined
+  }
+
+  /** Lets the batch wait again, with the attempts that were made at it: somebody else may go on. */
+  handBack(): void {
+    if (this.#batch !== undefined) this.#batch.attempts = this.#attempts
+    this.#suspect = undefined
+    this.#putBack()
   }
 
   /** Gives up what is out. */
@@ -166,7 +174,7 @@ export class Lease<Payload> {
 
   #begin(batch: Batch<Payload> | undefined): void {
     this.#batch = batch === undefined ? undefined : this.#cutToSize(batch)
-    this.#attempts = 0
+    this.#attempts = batch?.attempts ?? 0
     this.#roundEndsAt = 0
     this.#freeRetryUsed = false
   }

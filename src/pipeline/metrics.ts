@@ -47,7 +47,6 @@ export class SdkMetrics {
   readonly #inflight
   readonly #exported
   readonly #duration
-  #startedAt = 0
   readonly #stopObserving: () => void
 
   constructor(meterProvider: MeterProvider, { maxQueueSize, exporter, queueSize }: MetricsSubject) {
@@ -97,15 +96,11 @@ export class SdkMetrics {
     contain(() => counter.add(count, { ...attributes, 'error.type': reason }))
   }
 
-  attemptStarted(): void {
-    this.#startedAt = monotonicNow()
-  }
-
-  attemptEnded(error: ExportError | undefined): void {
+  attemptEnded(startedAt: number, error: ExportError | undefined): void {
     contain(() => {
       const attributes = this.#attributes(error)
       if (error?.status !== undefined) attributes['http.response.status_code'] = error.status
-      this.#duration.record((monotonicNow() - this.#startedAt) / 1000, attributes)
+      this.#duration.record((monotonicNow() - startedAt) / 1000, attributes)
     })
   }
 

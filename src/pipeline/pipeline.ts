@@ -21,6 +21,7 @@ import { SdkMetrics } from './metrics.ts'
 import { Pace } from './pace.ts'
 import type { Admission, SpanQueue } from './queue.ts'
 import { describe, log, type ReportCallbacks, Reporter } from './report.ts'
+import { RequestDrains } from './request-drains.ts'
 import type { RetryOptions } from './retry.ts'
 import { LateEncodingRing, SpanRing } from './ring.ts'
 
@@ -31,6 +32,7 @@ export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
   readonly scheduledDelayMillis: number
   readonly exportTimeoutMillis: number
   readonly encodeAt: 'end' | 'flush'
+  readonly requestScoped: boolean
   readonly retry: RetryOptions
   readonly circuitBreaker: CircuitBreakerOptions | undefined
   readonly maxExportsPerSecond: number | undefined
@@ -79,7 +81,7 @@ export function openSpanPipeline(
 class PipelineOf<Payload> implements Pipeline {
   readonly #ledger: Ledger
   readonly #backlog: Backlog<Payload>
-  readonly #loop: DrainLoop<Payload>
+  readonly #loop: DrainLoop<Payload> | RequestDrains<Payload>
 
   constructor(
     configuration: PipelineConfiguration,
@@ -98,7 +100,8 @@ class PipelineOf<Payload> implements Pipeline {
     })
     const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
     this.#backlog = new Backlog(createQueue, configuration, this.#ledger, onEncodeError)
-    this.#loop = new DrainLoop(
+    const Drains = configuration.requestScoped ? RequestDrains : DrainLoop
+    this.#loop = new Drains(
       this.#backlog,
       sender,
       { ledger: this.#ledger, pace, reporter, metrics },

@@ -12,6 +12,8 @@ export interface Batch<Payload> {
   /** Sequence of the oldest span; `Infinity` when none is left. */
   readonly firstSequence: number
   readonly payload: Payload
+  /** Attempts that were made at it before it was handed back: see `Lease.handBack`. */
+  attempts: number
   /** How many of its spans have this sequence or an older one. */
   countThrough(sequence: number): number
   /** Gives up the oldest span. */

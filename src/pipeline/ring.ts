@@ -144,6 +144,7 @@ function isPending(resource: Resource | undefined): boolean {
 
 /** A batch of span objects. */
 class SpanBatch implements Batch<ReadableSpan[]> {
+  attempts = 0
   readonly payload: ReadableSpan[] = []
   readonly #sequences: number[] = []
   readonly #sizes: number[] = []

@@ -65,6 +65,7 @@ export class StandaloneExport {
         scheduledDelayMillis: 0,
         exportTimeoutMillis: timeoutMillis,
         encodeAt: 'end',
+        requestScoped: false,
         retry: DEFAULT_RETRY,
         circuitBreaker: undefined,
         maxExportsPerSecond: undefined,

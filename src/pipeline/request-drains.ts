@@ -1,0 +1,89 @@
+/**
+ * Draining where whatever is made belongs to the request that made it. On Workers a promise of another request hangs,
+ * and the timers of a request that has ended never fire. So requests share data only: backlog, ledger, pace. Each
+ * flush is a drain of its own, in its own request, under its own deadline:
+ *
+ *     span.end() of any request ──► backlog ◄─── put back: the owner of the lease has fallen silent
+ *                                    │    │                    ▲
+ *                    request A ──► lease  lease ◄── request B  │
+ *                                    │    │                    │
+ *                                  send  send    request C ──► polls: what it waits for is leased by A and B
+ *
+ * https://developers.cloudflare.com/workers/observability/errors/#cannot-perform-io-on-behalf-of-a-different-request
+ */
+import { context } from '@opentelemetry/api'
+import { type FlushResult, REQUEST_SCOPE, type RequestScope, type Sender } from '../types.ts'
+import type { Backlog } from './backlog.ts'
+import type { DrainOptions } from './drain.ts'
+import type { CallOptions } from './flush.ts'
+import type { LeaseBooks } from './lease.ts'
+import { pendingThrough, RequestDrain, type SharedState } from './request-drain.ts'
+
+/** The drains of one processor, one for each flush. Stands where the drain loop stands elsewhere. */
+export class RequestDrains<Payload> {
+  readonly #shared: SharedState<Payload>
+  readonly #woken = new WeakSet<RequestScope>()
+
+  constructor(backlog: Backlog<Payload>, sender: Sender<Payload>, books: LeaseBooks, options: DrainOptions) {
+    this.#shared = { backlog, sender, books, options, active: new Set(), isClosed: false }
+  }
+
+  /** What is not settled, found by walking leases and backlog. */
+  pendingThrough(sequence: number): number {
+    return pendingThrough(this.#shared, sequence)
+  }
+
+  get pendingBytes(): number {
+    let bytes = this.#shared.backlog.pendingBytes
+    for (const { lease } of this.#shared.active) bytes += lease.bytes
+    return bytes
+  }
+
+  get inFlight(): number {
+    let count = 0
+    for (const { lease } of this.#shared.active) count += lease.countThrough(Infinity)
+    return count
+  }
+
+  /** A span was taken in. There is no schedule: a timer would die with the request that happens to end this span. */
+  spanEnded(): void {
+    const { backlog, options } = this.#shared
+    if (backlog.count >= options.maxExportBatchSize || backlog.bytes >= options.maxExportBatchBytes) {
+      this.wakeSoon()
+    }
+  }
+
+  /** Spans were given up. Who waited for them looks for himself. */
+  spansDropped(): void {}
+
+  /** Sends what waits, after the code that is running now, if the request that is running may outlast its response. */
+  wakeSoon(): void {
+    const request = context.active().getValue(REQUEST_SCOPE) as RequestScope | undefined
+    if (request === undefined || this.#woken.has(request)) return
+    this.#woken.add(request)
+    queueMicrotask(() => {
+      const drained = this.#drain({ timeoutMillis: this.#shared.options.roundMillis })
+      const done = drained.then(() => {
+        this.#woken.delete(request)
+      })
+      try {
+        request.waitUntil(done)
+      } catch {
+        // The request is over. What this drain leases others will reclaim.
+      }
+    })
+  }
+
+  /** Sends everything that has ended by now, and waits for that within the caller's deadline. */
+  flush(options: CallOptions): Promise<FlushResult> {
+    // Who does not wait has the drain started all the same.
+    if ((options.timeoutMillis === 0 || options.signal?.aborted) && !options.isShutdown) {
+      this.#drain({ timeoutMillis: this.#shared.options.roundMillis })
+    }
+    return this.#drain(options)
+  }
+
+  #drain(options: Partial<CallOptions> & { timeoutMillis: number }): Promise<FlushResult> {
+    return new RequestDrain(this.#shared, { openSpans: 0, isShutdown: false, ...options }).run()
+  }
+}
