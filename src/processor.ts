@@ -10,6 +10,7 @@ import {
   type EncodingExporter,
   type FlushOptions,
   type FlushResult,
+  INVOCATION,
   type PipelineStats,
   pipelineExporter,
   type ReadableSpan,
@@ -154,6 +155,11 @@ export class BatchSpanProcessor {
       isShutdown: true,
     })
     await unlessAborted(ended, signal)
+  }
+
+  /** For the wrappers of function handlers: an invocation begins, or its last flush has settled. Never throws. */
+  [INVOCATION](event: 'start' | 'end'): void {
+    this.#pipeline.invocation(event)
   }
 
   /** The ledger: `ended = exported + rejected + failed + Σ dropped + pending`. A plain object, the caller's own. */

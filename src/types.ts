@@ -198,6 +198,12 @@ export interface RequestScope {
   waitUntil(promise: Promise<unknown>): void
 }
 
+/**
+ * The method of a processor of ours by which the wrapper of a function's handler tells when an invocation begins, and
+ * when its last flush has settled. What ends between two invocations is reported at the next flush.
+ */
+export const INVOCATION = Symbol.for('tailrace.invocation')
+
 /** Set in a record's `flags` when the span has no parent, or a remote one. */
 export const FLAG_LOCAL_ROOT = 1
 /** Set in a record's `flags` when the span's status is an error. */
@@ -252,6 +258,8 @@ export interface SpanEncoder {
   whenResourcesSettle(): Promise<void> | undefined
   /** How many groups are remembered. */
   readonly groupCount: number
+  /** The name of a group's scope. */
+  scopeName(group: number): string
   /** Forgets the groups that are not in `live`. */
   retainGroups(live: ReadonlySet<number>): void
 }

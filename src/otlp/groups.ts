@@ -24,6 +24,7 @@ export interface ResourceGroups {
 /** The spans of one scope in one resource. */
 export interface Group {
   readonly id: number
+  readonly scopeName: string
   readonly key: string
   readonly owner: ResourceGroups
   readonly prefix: Uint8Array
@@ -108,7 +109,7 @@ export class Groups {
       const prefix = this.#format.scope(scope)
       // A resource without groups has been forgotten.
       if (owner === undefined || owner.byContent.size === 0) owner = this.#ownerOf(resource)
-      group = this.#groupOf(owner, prefix)
+      group = this.#groupOf(owner, prefix, scope)
       owner.byScope.set(scope, group)
     }
     this.#recent[this.#oldest] = { resource, scope, group }
@@ -137,15 +138,21 @@ export class Groups {
     return owner
   }
 
-  #groupOf(owner: ResourceGroups, prefix: Uint8Array): Group {
+  #groupOf(owner: ResourceGroups, prefix: Uint8Array, scope: InstrumentationScope): Group {
     const key = keyOf(prefix)
     let group = owner.byContent.get(key)
     if (group === undefined) {
-      group = { id: this.#free.pop() ?? this.#groups.length, key, owner, prefix }
+      const id = this.#free.pop() ?? this.#groups.length
+      group = { id, scopeName: String(scope.name), key, owner, prefix }
       this.#groups[group.id] = group
       owner.byContent.set(key, group)
     }
     return group
+  }
+
+  /** What the scope of a group calls itself. */
+  scopeName(id: number): string {
+    return this.#groups[id]?.scopeName ?? ''
   }
 
   /** Forgets the groups that are not in `live`. */

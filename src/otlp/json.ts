@@ -436,6 +436,10 @@ export class JsonEncoder implements SpanEncoder {
     return this.#groups.count
   }
 
+  scopeName(group: number): string {
+    return this.#groups.scopeName(group)
+  }
+
   retainGroups(live: ReadonlySet<number>): void {
     this.#groups.retain(live)
   }

@@ -368,6 +368,10 @@ export class ProtobufEncoder implements SpanEncoder {
     return this.#groups.count
   }
 
+  scopeName(group: number): string {
+    return this.#groups.scopeName(group)
+  }
+
   retainGroups(live: ReadonlySet<number>): void {
     this.#groups.retain(live)
   }

@@ -184,6 +184,16 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     return counted
   }
 
+  scopesAfter(sequence: number): Map<string, number> {
+    const scopes = new Map<string, number>()
+    for (const { view, at } of this.#walk()) {
+      if (view.getFloat64(at, true) <= sequence) continue
+      const name = this.#encoder.scopeName(view.getUint32(at + GROUP_AT, true))
+      scopes.set(name, (scopes.get(name) ?? 0) + 1)
+    }
+    return scopes
+  }
+
   whenReady(): Promise<void> | undefined {
     return this.#encoder.whenResourcesSettle()
   }

@@ -135,6 +135,11 @@ export class Backlog<Payload> implements Admission {
     return counted
   }
 
+  /** Counts the spans in the queue that are newer than this sequence by scope; who was put back has been seen before. */
+  scopesAfter(sequence: number): Map<string, number> {
+    return this.#queue.scopesAfter(sequence)
+  }
+
   whenReady(): Promise<void> | undefined {
     return this.#queue.whenReady()
   }

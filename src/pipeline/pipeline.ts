@@ -16,6 +16,7 @@ import { CircuitBreaker, type CircuitBreakerOptions } from './breaker.ts'
 import { MAX_DELAY_MILLIS } from './deadline.ts'
 import { DrainLoop } from './drain.ts'
 import type { CallOptions } from './flush.ts'
+import { Invocations } from './invocations.ts'
 import { Ledger } from './ledger.ts'
 import { SdkMetrics } from './metrics.ts'
 import { Pace } from './pace.ts'
@@ -46,6 +47,8 @@ export interface Pipeline {
   /** Counts a span that is not taken in. */
   refuse(reason: DropReason): void
   flush(call: CallOptions): Promise<FlushResult>
+  /** An invocation of a function begins, or its last flush has settled. */
+  invocation(event: 'start' | 'end'): void
   stats(): Omit<PipelineStats, 'openSpans'>
 }
 
@@ -81,6 +84,7 @@ export function openSpanPipeline(
 class PipelineOf<Payload> implements Pipeline {
   readonly #ledger: Ledger
   readonly #backlog: Backlog<Payload>
+  readonly #invocations: Invocations
   readonly #loop: DrainLoop<Payload> | RequestDrains<Payload>
 
   constructor(
@@ -100,6 +104,7 @@ class PipelineOf<Payload> implements Pipeline {
     })
     const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
     this.#backlog = new Backlog(createQueue, configuration, this.#ledger, onEncodeError)
+    this.#invocations = new Invocations(this.#backlog, reporter)
     const Drains = configuration.requestScoped ? RequestDrains : DrainLoop
     this.#loop = new Drains(
       this.#backlog,
@@ -133,7 +138,13 @@ class PipelineOf<Payload> implements Pipeline {
   }
 
   flush(call: CallOptions): Promise<FlushResult> {
+    this.#invocations.flushing()
     return this.#loop.flush(call)
+  }
+
+  invocation(event: 'start' | 'end'): void {
+    if (event === 'start') this.#invocations.started()
+    else this.#invocations.ended()
   }
 
   stats(): Omit<PipelineStats, 'openSpans'> {

@@ -46,6 +46,8 @@ export interface SpanQueue<Payload> {
   take(maxCount: number, maxBytes: number): Batch<Payload> | undefined
   /** How many spans with this sequence or an older one wait, found by walking. */
   countThrough(sequence: number): number
+  /** Counts the waiting spans that are newer than this sequence by the name of their scope. */
+  scopesAfter(sequence: number): Map<string, number>
   /** Settles when the queue can be taken from: a resource may still be waiting for its attributes. */
   whenReady(): Promise<void> | undefined
 }

@@ -22,6 +22,9 @@ export interface ReportCallbacks {
 /** A warning of one kind is not repeated sooner, in milliseconds. */
 const QUIET_MILLIS = 60_000
 
+/** A line names no more scopes than this. */
+const MAX_SCOPES_TOLD = 5
+
 /** Tells the user of one processor. */
 export class Reporter {
   readonly #callbacks: ReportCallbacks
@@ -80,6 +83,18 @@ export class Reporter {
   flushTimedOut(pending: number, ageMillis: number): void {
     const age = Math.round(ageMillis)
     this.#warn('flush', `a flush timed out: ${pending} spans pending, the oldest on their way for ${age} ms`)
+  }
+
+  /** @param scopes - How many spans of each. */
+  endedLate(scopes: ReadonlyMap<string, number>): void {
+    let count = 0
+    for (const spans of scopes.values()) count += spans
+    const names = [...scopes].slice(0, MAX_SCOPES_TOLD).map(([name, spans]) => `${name} (${spans})`)
+    const others = scopes.size > names.length ? ' and others' : ''
+    this.#warn(
+      'late',
+      `${count} spans ended after the last flush of an invocation and waited for the next one: ${names.join(', ')}${others}`,
+    )
   }
 
   #reportDrops(): void {

@@ -100,6 +100,19 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     return counted
   }
 
+  scopesAfter(sequence: number): Map<string, number> {
+    const scopes = new Map<string, number>()
+    for (let chunk: Chunk | undefined = this.#head; chunk !== undefined; chunk = chunk.next) {
+      for (let i = chunk.from; i < chunk.to; i++) {
+        if ((chunk.sequences[i] as number) <= sequence) continue
+        const span = chunk.spans[i] as ReadableSpan
+        const name = String((span.instrumentationScope ?? span.instrumentationLibrary)?.name)
+        scopes.set(name, (scopes.get(name) ?? 0) + 1)
+      }
+    }
+    return scopes
+  }
+
   whenReady(): Promise<void> | undefined {
     for (const resource of this.#pending) if (!isPending(resource)) this.#pending.delete(resource)
     if (this.#pending.size === 0) return undefined
@@ -262,6 +275,10 @@ export class LateEncodingRing implements SpanQueue<EncodedBatch> {
   countThrough(sequence: number): number {
     const failed = this.#failed.filter((each) => each <= sequence).length
     return (this.#leaving?.countThrough(sequence) ?? 0) - failed + this.#ring.countThrough(sequence)
+  }
+
+  scopesAfter(sequence: number): Map<string, number> {
+    return this.#ring.scopesAfter(sequence)
   }
 
   /** The encoder sees a resource only when it is too late to wait for it. */

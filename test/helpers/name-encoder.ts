@@ -35,6 +35,10 @@ export class NameEncoder implements SpanEncoder {
     return this.#whenResourcesSettle()
   }
 
+  scopeName(): string {
+    return 'test'
+  }
+
   retainGroups(): void {}
 }
 

@@ -146,6 +146,10 @@ class ModelEncoder implements SpanEncoder {
     return undefined
   }
 
+  scopeName(): string {
+    return 'model'
+  }
+
   retainGroups(): void {}
 }
 
