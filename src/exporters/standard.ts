@@ -77,6 +77,7 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
       let lease: Timer = NO_TIMER
       const onAbort = () => {
         resolve(timedOut(timeoutMillis))
+        this.#leaseEndsAt = monotonicNow() + LEASE_GRACE_MILLIS
         lease = this.#leaseEnd = startTimer(finish, LEASE_GRACE_MILLIS)
       }
       const settle = (outcome: Outcome) => {

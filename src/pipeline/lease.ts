@@ -39,6 +39,12 @@ export interface LeaseBooks {
   readonly metrics: SdkMetrics | undefined
 }
 
+/** A round with less time left than this, or than a quarter of itself, is over: an answer could hardly come in time. */
+const MIN_ATTEMPT_MILLIS = 1000
+
+/** After so many delivered batches the backend is asked again whether it takes larger ones. */
+const BATCHES_BEFORE_LARGER = 64
+
 /** Hands out batches one at a time, and settles them. */
 export class Lease<Payload> {
   readonly #backlog: Backlog<Payload>
@@ -55,6 +61,9 @@ export class Lease<Payload> {
   #roundEndsAt = 0
   /** One retry at once is free: for a socket that died of old age, or in a freeze. */
   #freeRetryUsed = false
+  /** Half of what the backend found too large: no new batch is larger, until it has taken many of these. */
+  #softMaxBytes = Infinity
+  #deliveredBatches = 0
   /** The parked batch whose neighbour is being tried, or the leased one in its last attempt. */
   #suspect: Batch<Payload> | undefined
   /** Parked batches that failed since the backend last answered: they decide nothing. */
@@ -75,7 +84,7 @@ export class Lease<Payload> {
   /** An attempt begins; returns how long it may take, in milliseconds. */
   attemptMillis(now: number): number {
     this.#attemptStartedAt = now
-    if (now >= this.#roundEndsAt) this.#roundEndsAt = now + this.#options.roundMillis
+    if (this.#isRoundOver(now)) this.#roundEndsAt = now + this.#options.roundMillis
     return this.#roundEndsAt - now
   }
 
@@ -164,7 +173,8 @@ export class Lease<Payload> {
   #take(except?: ReadonlySet<Batch<Payload>>): Batch<Payload> | undefined {
     const { maxExportBatchSize, maxExportBatchBytes } = this.#options
     const parked = this.#backlog.parkedCount
-    const batch = this.#backlog.take(maxExportBatchSize, maxExportBatchBytes, except)
+    const maxBytes = Math.min(maxExportBatchBytes, this.#softMaxBytes)
+    const batch = this.#backlog.take(maxExportBatchSize, maxBytes, except)
     const isNew = this.#backlog.parkedCount === parked
     if (batch === undefined) return undefined
     this.#begunAt = monotonicNow()
@@ -215,6 +225,9 @@ export class Lease<Payload> {
 
   #applyDelivered(batch: Batch<Payload>, outcome: Outcome & { kind: 'delivered' }): void {
     const { ledger, metrics, reporter } = this.#books
+    if (this.#softMaxBytes < Infinity && ++this.#deliveredBatches % BATCHES_BEFORE_LARGER === 0) {
+      this.#softMaxBytes *= 2
+    }
     const rejected = Math.min(outcome.rejected, batch.count)
     if (rejected === 0) {
       ledger.batchDelivered(batch, 0)
@@ -236,6 +249,8 @@ export class Lease<Payload> {
       this.#settled(batch, error)
       return
     }
+    this.#softMaxBytes = Math.min(this.#softMaxBytes, Math.ceil(batch.bytes / 2))
+    this.#deliveredBatches = 0
     const [first, second] = batch.split()
     this.#rest.unshift(second)
     this.#begin(first)
@@ -266,9 +281,13 @@ export class Lease<Payload> {
       this.#suspect = undefined
       this.#failedNeighbours.add(batch)
       this.#putBack()
-    } else if (this.#attempts >= this.#options.maxAttempts - 1 || monotonicNow() >= this.#roundEndsAt) {
+    } else if (this.#attempts >= this.#options.maxAttempts - 1 || this.#isRoundOver(monotonicNow())) {
       this.#letNeighbourTry(batch)
     }
+  }
+
+  #isRoundOver(now: number): boolean {
+    return this.#roundEndsAt - now < Math.min(MIN_ATTEMPT_MILLIS, this.#options.roundMillis / 4)
   }
 
   #settled(batch: Batch<Payload>, error: ExportError): void {

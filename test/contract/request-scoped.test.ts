@@ -306,6 +306,32 @@ describe('without a flush', () => {
   })
 })
 
+describe('one drain loop for all, in a runtime that kills timers all the same', () => {
+  it('B28: later flushes reclaim a lease whose attempt can never end by itself', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = sharedProcessor(exporter, { requestScoped: false, exportTimeoutMillis: 10_000 })
+    const dead = new Request()
+    end(processor, 'a')
+    dead.run(() => processor.flush())
+    await microtasks()
+    dead.end()
+    const flush = () => new Request().run(() => processor.flush({ timeoutMillis: 1_000 }))
+    for (let i = 0; i < 4; i++) {
+      await settledBy(flush(), 1_000)
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+    // The first look that found it silent was 4 s ago: it may yet be a process that has just thawed.
+    expect(exporter.batches).toHaveLength(1)
+    await settledBy(flush(), 1_000)
+    const flushed = flush()
+    await microtasks()
+    expect(exporter.batches.map((batch) => batch.names)).toEqual([['a'], ['a']])
+    expect(exporter.batches[0]!.attempt!.signal.aborted).toBe(true)
+    exporter.batches[1]!.release()
+    expect(await flushed).toMatchObject({ status: 'success', exported: 1 })
+  })
+})
+
 describe('the runtime is recognised', () => {
   it('as Workers by what only they have, whatever the compatibility date', async () => {
     const exporter = deliveringExporter('encoded')

@@ -46,6 +46,9 @@ export class ExpectedPlaces {
   held: Piece | undefined
   rest: Piece[] = []
   newestId = -1
+  /** What the collector is known to take, in bytes: half of what it found too large. */
+  #largestTaken = Infinity
+  #batchesTaken = 0
   readonly #settings: Settings
   readonly #listener: FateListener
 
@@ -160,6 +163,8 @@ export class ExpectedPlaces {
   /** The batch that is out was too large: its halves follow one another. */
   halve(): void {
     const { spans } = this.held!
+    this.#largestTaken = Math.min(this.#largestTaken, Math.ceil(bytesOf(this.held!) / 2))
+    this.#batchesTaken = 0
     const middle = Math.floor(spans.length / 2)
     this.rest.unshift(newPiece(spans.slice(middle)))
     this.held = newPiece(spans.slice(0, middle))
@@ -168,6 +173,11 @@ export class ExpectedPlaces {
   /** The batch that is out, or the piece of it that is, is settled. */
   heldSettled(fate: Exclude<Fate, 'rejected'>, rejected = 0): void {
     const { spans } = this.held!
+    if (fate === 'exported' && this.#largestTaken < Infinity && ++this.#batchesTaken === 64) {
+      // Perhaps it takes more by now.
+      this.#largestTaken *= 2
+      this.#batchesTaken = 0
+    }
     this.held = this.rest.shift()
     this.settle(spans, fate, rejected)
   }
@@ -200,7 +210,7 @@ export class ExpectedPlaces {
     let count = 0
     for (const span of this.fresh.slice(0, maxExportBatchSize)) {
       bytes += span.costs.fresh
-      if (count > 0 && bytes > maxExportBatchBytes) break
+      if (count > 0 && bytes > Math.min(maxExportBatchBytes, this.#largestTaken)) break
       count++
     }
     return count

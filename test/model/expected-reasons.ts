@@ -47,10 +47,15 @@ export class ExpectedReasons {
     return isFull || (fresh[0]?.id ?? Infinity) <= this.#dueThrough
   }
 
-  /** The schedule may have begun at any time between the two that are known. */
+  /** Whether an attempt may start now. The schedule may have begun at any time between the two that are known. */
   maySend(now: number): boolean {
     if (this.mustSend) return true
     const scheduledAt = (this.#idleSince ?? Infinity) + this.#scheduledDelayMillis
     return this.#places.waitingCount > 0 && now >= scheduledAt
+  }
+
+  /** An attempt starts now. If it was the schedule: that is for everything that waits, in as many batches as it takes. */
+  sending(now: number): void {
+    if (!this.mustSend && this.maySend(now)) this.hurry()
   }
 }

@@ -1,7 +1,7 @@
 /** What an answer means for the batch that is out: settled, halved, tried again, set aside, given up. */
 import type { ExpectedPace } from './expected-pace.ts'
 import type { ExpectedPlaces, Piece } from './expected-places.ts'
-import { roundMillisOf, type Settings, sendsOnce } from './settings.ts'
+import { isRoundOver, type Settings, sendsOnce } from './settings.ts'
 
 /** What the backend said, as far as it matters. */
 export type Answer =
@@ -82,7 +82,7 @@ export class ExpectedVerdicts {
   #isUsedUp(piece: Piece, now: number): boolean {
     const { retry } = this.#settings
     const attempts = retry === false ? 1 : retry.maxAttempts
-    return piece.attempts >= attempts - 1 || now >= piece.roundStartedAt! + roundMillisOf(this.#settings)
+    return piece.attempts >= attempts - 1 || isRoundOver(piece.roundStartedAt, now, this.#settings)
   }
 
   #letNeighbourTry(piece: Piece): void {

@@ -9,7 +9,7 @@ import { ExpectedPace, type Purpose, TIMER_GRAIN_MILLIS } from './expected-pace.
 import { checkBooks, ExpectedPlaces, idsOf, type ModelSpan, sameIds } from './expected-places.ts'
 import { ExpectedReasons } from './expected-reasons.ts'
 import { type Answer, ExpectedVerdicts } from './expected-verdicts.ts'
-import { attemptMillisOf, roundMillisOf, type Settings } from './settings.ts'
+import { attemptMillisOf, isRoundOver, roundMillisOf, type Settings } from './settings.ts'
 
 /** After its abort, a sender that does not settle may be left behind this much later, in milliseconds. */
 const LEASE_GRACE_MILLIS = 5000
@@ -165,6 +165,7 @@ export class Model {
       this.violate('an export started while an abandoned one may still be running')
     this.#abandoned = undefined
     if (!this.#reasons.maySend(now)) this.violate(`spans ${ids} were sent at ${now} without a reason`)
+    this.#reasons.sending(now)
     this.#take()
     this.#checkSent(ids)
     return this.#begin(now, timeoutMillis, true)
@@ -276,7 +277,7 @@ export class Model {
     this.#reasons.attemptStarted()
     const piece = this.places.held
     const roundMillis = roundMillisOf(this.#settings)
-    if (piece !== undefined && now >= (piece.roundStartedAt ?? -Infinity) + roundMillis)
+    if (piece !== undefined && isRoundOver(piece.roundStartedAt, now, this.#settings))
       piece.roundStartedAt = now
     const roundLeft = (piece?.roundStartedAt ?? now) + roundMillis - now
     const bound = Math.min(attemptMillisOf(this.#settings), roundLeft)

@@ -117,6 +117,12 @@ export function roundMillisOf({ exporter, exportTimeoutMillis, batchTimeoutMilli
     : Math.min(exportTimeoutMillis, batchTimeoutMillis ?? Infinity)
 }
 
+/** Whether the next attempt begins a round of its own: an answer could hardly come in what is left of this one. */
+export function isRoundOver(startedAt: number | undefined, now: number, settings: Settings): boolean {
+  const roundMillis = roundMillisOf(settings)
+  return startedAt === undefined || startedAt + roundMillis - now < Math.min(1000, roundMillis / 4)
+}
+
 /** One attempt. */
 export function attemptMillisOf(settings: Settings): number {
   const { exporter, attemptTimeoutMillis } = settings

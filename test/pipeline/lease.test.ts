@@ -14,7 +14,8 @@ const DELIVERED: Outcome = { kind: 'delivered', rejected: 0 }
 /** A lease on `spanCount` spans in batches of two. */
 function openLease(spanCount: number, maxAttempts = 5) {
   const { backlog, ledger } = openBacklog((admission) => new SpanRing(admission))
-  for (const name of names(spanCount)) backlog.offer(spanNamed(name))
+  // All of one size.
+  for (const name of names(spanCount)) backlog.offer(spanNamed(name.padEnd(10)))
   const reporter = new Reporter({})
   const pace = new Pace(DEFAULT_RETRY, undefined, undefined)
   const lease = new Lease(
@@ -91,8 +92,27 @@ describe('the lease', () => {
     expect(lease.countThrough(Infinity)).toBe(2)
     expect(attempt(tooLarge())).toEqual([0])
     expect(attempt(DELIVERED)).toEqual([1])
-    expect(attempt(DELIVERED)).toEqual([2, 3])
+    expect(attempt(DELIVERED)).toEqual([2])
+    expect(attempt(DELIVERED)).toEqual([3])
     expect(ledger).toMatchObject({ exported: 3, dropped: { span_too_large: 1 } })
+  })
+
+  it('B35: remembers what was too large, and asks again after 64 delivered batches', () => {
+    const { attempt } = openLease(140)
+    expect(attempt(tooLarge())).toEqual([0, 1])
+    for (let i = 0; i < 64; i++) expect(attempt(DELIVERED)).toEqual([i])
+    expect(attempt(tooLarge())).toEqual([64, 65])
+    for (let i = 64; i < 128; i++) expect(attempt(DELIVERED)).toEqual([i])
+    expect(attempt(DELIVERED)).toEqual([128, 129])
+  })
+
+  it('B34: what is left of a round is not spent on an attempt that nobody could answer in time', () => {
+    const { lease } = openLease(2)
+    lease.next()
+    expect(lease.attemptMillis(1_000)).toBe(60_000)
+    expect(lease.attemptMillis(60_000)).toBe(1_000)
+    // Less than a second is left of the round: the attempt begins the next one.
+    expect(lease.attemptMillis(60_001)).toBe(60_000)
   })
 
   it.each([
