@@ -17,7 +17,7 @@ export default defineConfig({
     pool: 'forks',
     // Left alone, two cores would get a single worker.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 10_000,
+    testTimeout: 30_000,
     hookTimeout: 20_000,
     teardownTimeout: 10_000,
     dangerouslyIgnoreUnhandledErrors: false,

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { OTLPTraceExporter, type OTLPTraceExporterOptions } from '../../src/index.ts'
 import type { BatchSpanProcessorOptions } from '../../src/options.ts'
 import { namesOf } from '../helpers/gates.ts'
-import { droppedIn, watchedProcessor } from '../helpers/ledger.ts'
+import { watchedProcessor } from '../helpers/ledger.ts'
 import { answers, type Behaviour, type Collector, startCollector } from '../helpers/misbehaving-collector.ts'
 import {
   answersWithBytes,
@@ -23,6 +23,7 @@ import {
   truncatesResponse,
 } from '../helpers/misbehaviours.ts'
 import { end, names } from '../helpers/processors.ts'
+import { testUnderProvider } from '../helpers/provider-suite.ts'
 
 /** How much later than its deadline a call may settle, in milliseconds, where timers are on time. */
 const TOLERANCE_MILLIS = 50
@@ -244,36 +245,5 @@ describe.each(TRANSPORTS)('over %s', (_, transport, connections) => {
   })
 })
 
-describe.each([
-  ['SDK 2.12', BasicTracerProvider],
-  ['SDK 1.30', BasicTracerProvider1],
-])('under the provider of %s', (_, Provider) => {
-  test('B63: forceFlush and shutdown of the provider deliver, and what is ended afterwards is counted', async () => {
-    const processor = watchedProcessor(new OTLPTraceExporter({ url: collector.url }), EAGER)
-    const provider = new Provider({ spanProcessors: [processor] })
-    const tracer = provider.getTracer('provider')
-    tracer.startSpan('flushed').end()
-    await provider.forceFlush()
-    expect(acceptedNames()).toEqual(['flushed'])
-    tracer.startSpan('shut down').end()
-    const late = tracer.startSpan('late')
-    await provider.shutdown()
-    late.end()
-    expect(acceptedNames()).toEqual(['flushed', 'shut down'])
-    expect(processor.stats()).toMatchObject({ exported: 2, dropped: { already_shutdown: 1 } })
-  })
-
-  test('B63: our deadline is below the provider’s, so that its forceFlush does not reject', async () => {
-    collector.otherwise(hangsAfterReading())
-    const processor = watchedProcessor(new OTLPTraceExporter({ url: collector.url }), {
-      ...EAGER,
-      flushTimeoutMillis: 100,
-      shutdownTimeoutMillis: 100,
-    })
-    const provider = new Provider({ spanProcessors: [processor] })
-    provider.getTracer('provider').startSpan('stuck').end()
-    await expect(provider.forceFlush()).resolves.toBeUndefined()
-    await expect(provider.shutdown()).resolves.toBeUndefined()
-    expect(droppedIn(processor.stats())).toBe(1)
-  })
-})
+testUnderProvider('SDK 2.12', (processor) => new BasicTracerProvider({ spanProcessors: [processor] }))
+testUnderProvider('SDK 1.30', (processor) => new BasicTracerProvider1({ spanProcessors: [processor] }))

@@ -84,6 +84,19 @@ describe('a stock exporter that misbehaves', () => {
     expect(processor.stats()).toMatchObject({ failed: 2, exported: 2, pending: 0 })
   })
 
+  it('B24, B28: one that calls back after the deadline leaves no timer behind', async () => {
+    vi.useFakeTimers()
+    const exporter = gatedExporter('stock')
+    const processor = watchedProcessor(exporter, { scheduledDelayMillis: 0, exportTimeoutMillis: 10_000 })
+    end(processor, 'a')
+    processor.flush({ timeoutMillis: 1_000 })
+    await vi.advanceTimersByTimeAsync(11_000)
+    expect(processor.stats()).toMatchObject({ failed: 1 })
+    exporter.batches[0]!.release()
+    await microtasks()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
   it('B28: a late answer to an old batch does not answer the one that runs by then', async () => {
     vi.useFakeTimers()
     const exporter = gatedExporter('stock')

@@ -7,6 +7,6 @@ export interface Mutant {
   /** Occurs exactly once in the file. */
   readonly find: string
   readonly replace: string
-  /** The tests that are tried first, from the root of the repository; all others follow if these do not notice. */
+  /** The test files that have to notice, from the root of the repository. */
   readonly tests: readonly string[]
 }
