@@ -327,6 +327,23 @@ describe('a process with a processor in it', () => {
     expect({ code, output: output.trim() }).toEqual({ code: 0, output: '1 2' })
   })
 
+  it('B24: exits by itself while its collector hangs: the attempt has its end, and the socket with it', async () => {
+    const collector = await startCollector()
+    onTestFinished(() => collector.stop())
+    collector.otherwise(hangsAfterReading())
+    const { code, output } = await runScript(`
+      import { BatchSpanProcessor, OTLPTraceExporter } from './src/index.ts'
+      import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
+      const exporter = new OTLPTraceExporter({ url: '${collector.url}', timeoutMillis: 500 })
+      const processor = new BatchSpanProcessor(exporter)
+      const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer('child')
+      tracer.startSpan('hangs').end()
+      console.log((await processor.flush({ timeoutMillis: 50 })).status)
+    `)
+    expect({ code, output: output.trim() }).toEqual({ code: 0, output: 'timeout' })
+    expect(collector.requests).toHaveLength(1)
+  })
+
   it('B24: stays alive for a flush that somebody awaits', async () => {
     const { code, output } = await runScript(`
       import { BatchSpanProcessor } from './src/processor.ts'
