@@ -1,4 +1,4 @@
-/** What the README and the docstrings print is TypeScript that compiles against the package. */
+/** What the README, the guides beside it and the docstrings print is TypeScript that compiles against the package. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,7 +38,9 @@ function blocksIn(file: string, text: string): Example[] {
 }
 
 const examples: Example[] = [
-  ...blocksIn('README.md', readFileSync(join(root, 'README.md'), 'utf8')),
+  ...readdirSync(root)
+    .filter((path) => path.endsWith('.md'))
+    .flatMap((path) => blocksIn(path, readFileSync(join(root, path), 'utf8'))),
   ...readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))
     .sort()
@@ -119,7 +121,7 @@ function isOurs(message: string): boolean {
   return missing === undefined || missing.startsWith('tailrace')
 }
 
-describe('every code block of the README and of the docstrings', () => {
+describe('every code block of the guides and of the docstrings', () => {
   const complaints = compile()
 
   it('was found', () => {
