@@ -5,6 +5,7 @@ import { type CircuitBreakerOptions, DEFAULT_CIRCUIT_BREAKER } from './pipeline/
 import { MAX_DELAY_MILLIS } from './pipeline/deadline.ts'
 import { type Drop, describe, log } from './pipeline/report.ts'
 import { DEFAULT_RETRY, type RetryOptions } from './pipeline/retry.ts'
+import { ENDS_REQUEST } from './request.ts'
 import type { ExportError, FlushOptions } from './types.ts'
 
 /**
@@ -169,11 +170,16 @@ export function configureProcessor(options: BatchSpanProcessorOptions): Processo
   }
 }
 
+/** What a caller wants, made safe. */
+export interface Call {
+  readonly timeoutMillis: number
+  readonly signal: AbortSignal | undefined
+  readonly waitsForOpenSpans: boolean
+  readonly endsRequest: boolean
+}
+
 /** How long a caller waits, and what ends its wait. What is wrong is not thrown: callers stand in `finally`. */
-export function readCall(
-  options: FlushOptions | undefined,
-  fallbackMillis: number,
-): { timeoutMillis: number; signal: AbortSignal | undefined; waitsForOpenSpans: boolean } {
+export function readCall(options: FlushOptions | undefined, fallbackMillis: number): Call {
   try {
     const signal = options?.signal
     const isSignal =
@@ -182,10 +188,16 @@ export function readCall(
       timeoutMillis: callTimeoutMillis(options?.timeoutMillis, fallbackMillis),
       signal: isSignal ? signal : undefined,
       waitsForOpenSpans: options?.openSpans === 'wait',
+      endsRequest: (options as { [ENDS_REQUEST]?: boolean } | undefined)?.[ENDS_REQUEST] === true,
     }
   } catch (cause) {
     log('warn', `the options of a flush cannot be read: ${describe(cause)}`)
-    return { timeoutMillis: fallbackMillis, signal: undefined, waitsForOpenSpans: false }
+    return {
+      timeoutMillis: fallbackMillis,
+      signal: undefined,
+      waitsForOpenSpans: false,
+      endsRequest: false,
+    }
   }
 }
 

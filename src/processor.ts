@@ -123,15 +123,19 @@ export class BatchSpanProcessor {
    */
   async flush(options?: FlushOptions): Promise<FlushResult> {
     const openSpans = this.#openSpans.count
-    const { timeoutMillis, signal, waitsForOpenSpans } = readCall(options, this.#flushTimeoutMillis)
+    const { timeoutMillis, signal, waitsForOpenSpans, endsRequest } = readCall(
+      options,
+      this.#flushTimeoutMillis,
+    )
     // What ends after shutdown is not sent, so nobody waits for it.
     const others = waitsForOpenSpans && !this.#isShutDown ? this.#openSpans.whenOthersEnd() : undefined
     const result = await this.#pipeline.flush({
       timeoutMillis,
       signal,
       openSpans,
-      after: others?.ended,
+      after: others,
       isShutdown: false,
+      endsRequest,
     })
     others?.cancel()
     return result

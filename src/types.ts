@@ -166,6 +166,8 @@ export interface Sender<Payload> {
   readonly timeoutMillis?: number | undefined
   /** It must not be asked for two exports at once, not even by two requests of a Worker. */
   readonly isSerial?: boolean
+  /** The request that was sending this has died: nothing of that attempt is to be waited for. */
+  abandoned?(payload: Payload): void
 }
 
 /** An exporter that the processor can feed with encoded spans instead of objects. */
@@ -185,17 +187,6 @@ export const pipelineExporter = Symbol.for('tailrace.pipelineExporter')
 /** A `SpanExporter` with an encoded side. */
 export interface EncodingExporter extends SpanExporter {
   [pipelineExporter](): PipelineExporter | undefined
-}
-
-/**
- * Key of the OpenTelemetry context under which a lifecycle helper keeps the request that is running, in runtimes where
- * what a request makes ends with it.
- */
-export const REQUEST_SCOPE = Symbol.for('tailrace.request')
-
-/** A request that can outlast its response. */
-export interface RequestScope {
-  waitUntil(promise: Promise<unknown>): void
 }
 
 /**

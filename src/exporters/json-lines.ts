@@ -76,6 +76,8 @@ export class JsonLinesExporter implements EncodingExporter {
 
 class LineSender implements PipelineExporter {
   readonly description = { type: 'JsonLinesExporter' }
+  /** Lines are written one after the other. */
+  readonly isSerial = true
   readonly maxRequestBytes: number
   readonly #write: (line: string) => void | Promise<void>
   /** The line that is being written: an attempt that timed out left it to itself, and the next one joins it. */
@@ -110,11 +112,14 @@ class LineSender implements PipelineExporter {
   }
 
   #begin(batch: EncodedBatch): { readonly outcome: Promise<Outcome> } {
-    const outcome = this.#writeLine(batch).finally(() => {
-      this.#writing = undefined
-    })
-    this.#writing = { batch, outcome }
-    return this.#writing
+    const writing = {
+      batch,
+      outcome: this.#writeLine(batch).finally(() => {
+        if (this.#writing === writing) this.#writing = undefined
+      }),
+    }
+    this.#writing = writing
+    return writing
   }
 
   async #writeLine({ body }: EncodedBatch): Promise<Outcome> {
@@ -125,6 +130,10 @@ class LineSender implements PipelineExporter {
       const error = new ExportError('exporter_failed', `write failed: ${describe(cause)}`, { cause })
       return { kind: 'final', error }
     }
+  }
+
+  abandoned(batch: EncodedBatch): void {
+    if (this.#writing?.batch === batch) this.#writing = undefined
   }
 
   async shutdown(): Promise<void> {

@@ -48,6 +48,10 @@ export class StockExporterAdapter implements Sender<ReadableSpan[]> {
     return this.#export(spans, signal, timeoutMillis)
   }
 
+  abandoned(): void {
+    this.#running = undefined
+  }
+
   async shutdown(): Promise<void> {
     this.#leaseEnd.cancel()
     await this.#exporter.shutdown()

@@ -18,7 +18,6 @@ export interface ResourceGroups {
   prefix: Uint8Array | undefined
   /** The resource, until it is settled. */
   pending: Resource | undefined
-  settled: Promise<void> | undefined
 }
 
 /** The spans of one scope in one resource. */
@@ -129,7 +128,6 @@ export class Groups {
         byContent: new Map(),
         prefix,
         pending: pending ? resource : undefined,
-        settled: undefined,
       }
       if (key !== undefined) this.#byContent.set(key, owner)
       else this.#pending.add(owner)
@@ -186,8 +184,8 @@ export class Groups {
     const settled = (): void => {
       this.#pending.delete(owner)
     }
-    owner.settled ??= (async () => resource.waitForAsyncAttributes?.())().then(settled, settled)
-    return owner.settled
+    // Not kept for others: on Workers the promise of one request hangs in another.
+    return (async () => resource.waitForAsyncAttributes?.())().then(settled, settled)
   }
 
   /** What stands in front of the scopes of a resource. */

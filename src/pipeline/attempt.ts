@@ -1,18 +1,13 @@
 /** One attempt at a batch, under its deadline and its lease. */
 import { ExportError, type Outcome, type Sender } from '../types.ts'
 import { monotonicNow, startTimer, type Timer } from './deadline.ts'
+import { BEAT_MILLIS, FREEZE_MILLIS, Pulse } from './pulse.ts'
 import type { Batch } from './queue.ts'
 import { describe } from './report.ts'
 import { suppressTracing } from './suppress.ts'
 
 /** A sender that does not settle after its attempt was aborted loses its lease this much later, in milliseconds. */
 export const LEASE_GRACE_MILLIS = 5000
-
-/** How often the clock is looked at during an attempt, in milliseconds. */
-const TICK_MILLIS = 1000
-
-/** A tick that comes this much too late, in milliseconds, was not late: the process stood still. */
-const FREEZE_MILLIS = 1000
 
 /** A timer that fires this much too late, in milliseconds, lets I/O that is due go first. */
 const LATE_MILLIS = 20
@@ -24,33 +19,16 @@ export interface AttemptResult {
   readonly wasFrozen: boolean
 }
 
-/** Looks at an attempt whose clock has stopped before it is given up. */
-const LOOKS_BEFORE_DEATH = 3
-
 /** An attempt on its way. */
 export class OpenAttempt {
   readonly controller = new AbortController()
+  /** Beats while the attempt's clock is running. */
+  readonly pulse: Pulse
   /** Nobody waits for the answer any more: the sender hears so, and no timer is left. */
   end: () => void = () => this.controller.abort()
-  #tickedAt = monotonicNow()
-  #silentSince = 0
-  #silentLooks = 0
 
-  /** The attempt's clock is running. */
-  ticked(): void {
-    this.#tickedAt = monotonicNow()
-    this.#silentLooks = 0
-  }
-
-  /**
-   * Whether the runtime that the attempt belongs to has died, as a Worker's request does: timers that never fire any
-   * more cannot end it. A process that stood still is silent, too, until its timers have had their chance: so this is
-   * believed only after several looks, the first and the last of them `LEASE_GRACE_MILLIS` apart.
-   */
-  looksDead(now: number): boolean {
-    if (now - this.#tickedAt < TICK_MILLIS + FREEZE_MILLIS) return false
-    if (this.#silentLooks++ === 0) this.#silentSince = now
-    return this.#silentLooks >= LOOKS_BEFORE_DEATH && now - this.#silentSince >= LEASE_GRACE_MILLIS
+  constructor(pulse = new Pulse()) {
+    this.pulse = pulse
   }
 }
 
@@ -87,18 +65,18 @@ export function makeAttempt<Payload>(
       const lateMillis = monotonicNow() - nextTickAt
       if (lateMillis <= FREEZE_MILLIS) return
       wasFrozen = true
-      deadline = Math.max(deadline + lateMillis, monotonicNow() + Math.min(TICK_MILLIS, timeoutMillis))
+      deadline = Math.max(deadline + lateMillis, monotonicNow() + Math.min(BEAT_MILLIS, timeoutMillis))
     }
 
     function scheduleTick(): void {
       const now = monotonicNow()
-      const waitMillis = Math.min(TICK_MILLIS, deadline - now)
+      const waitMillis = Math.min(BEAT_MILLIS, deadline - now)
       nextTickAt = now + waitMillis
       timer = startTimer(tick, waitMillis)
     }
 
     function tick(): void {
-      attempt.ticked()
+      attempt.pulse.beat()
       lookAtClock()
       // Timers may fire a fraction of a millisecond early.
       if (deadline - monotonicNow() >= 1) {

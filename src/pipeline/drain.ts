@@ -48,7 +48,8 @@ export class DrainLoop<Payload> {
   #attempt: OpenAttempt | undefined
   readonly #wait = new Wait()
   #cutsBackoff = false
-  #resourcesHadTheirTime = false
+  /** How long resources have been waited for, in milliseconds. */
+  #resourceMillis = 0
   #isClosing = false
   /** Shutdown always tries once: set until an attempt begins after it. */
   #owesLastAttempt = false
@@ -113,12 +114,12 @@ export class DrainLoop<Payload> {
     const call = this.#callers.open(options, watermark, (expired) => this.#expire(expired))
     const somebodyElseProbes = this.#books.pace.isOpen && this.#attempt !== undefined
     if (options.isShutdown) this.#isClosing = this.#owesLastAttempt = true
-    if (this.#attempt?.looksDead(monotonicNow())) this.#attempt.end()
+    if (this.#attempt?.pulse.looksDead(monotonicNow())) this.#attempt.end()
     this.#hurry(newest)
     this.#settleCovered()
     if (call.expiresAtOnce) this.#expire(call)
     else if (somebodyElseProbes && !call.isCovered && !this.#isClosing) this.#giveUp(call)
-    options.after?.then(() => {
+    options.after?.ended.then(() => {
       call.tally.watermark = this.#backlog.newestSequence
       this.#hurry(call.tally.watermark)
       this.#settleCovered()
@@ -195,7 +196,8 @@ export class DrainLoop<Payload> {
       if (this.#closed === undefined) await this.#wait.until(pauseMillis)
       return
     }
-    const settling = this.#resourcesHadTheirTime ? undefined : this.#backlog.whenReady()
+    const hadTheirTime = this.#resourceMillis >= RESOURCE_PATIENCE_MILLIS
+    const settling = hadTheirTime ? undefined : this.#backlog.whenReady()
     if (settling !== undefined && (await this.#awaitResources(settling)) === 'interrupted') return
     await this.#sendNext()
   }
@@ -238,9 +240,11 @@ export class DrainLoop<Payload> {
 
   /** A caller that comes meanwhile interrupts it: its patience may be shorter. */
   async #awaitResources(settling: Promise<void>): Promise<'over' | 'settled' | 'interrupted'> {
-    const patienceMillis = Math.min(RESOURCE_PATIENCE_MILLIS, this.#callers.leastMillis(monotonicNow()) / 2)
+    const startedAt = monotonicNow()
+    const leftMillis = RESOURCE_PATIENCE_MILLIS - this.#resourceMillis
+    const patienceMillis = Math.min(leftMillis, this.#callers.leastMillis(startedAt) / 2)
     const end = await this.#wait.until(patienceMillis, settling)
-    if (end === 'over' && patienceMillis === RESOURCE_PATIENCE_MILLIS) this.#resourcesHadTheirTime = true
+    this.#resourceMillis += end === 'over' ? patienceMillis : monotonicNow() - startedAt
     return end
   }
 

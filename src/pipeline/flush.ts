@@ -2,6 +2,7 @@
 import { ExportError, type FlushResult } from '../types.ts'
 import { monotonicNow, NO_TIMER, startTimer, type Timer } from './deadline.ts'
 import type { Ledger, Tally } from './ledger.ts'
+import type { OpenSpansWait } from './open-spans.ts'
 
 /** What a caller brings along. */
 export interface CallOptions {
@@ -10,12 +11,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** Sampled spans that were open when it called: for its result. */
   readonly openSpans: number
-  /** It covers what has ended when this settles, not when it called. Never rejects. */
-  readonly after?: Promise<void> | undefined
+  /** It covers what has ended when this is over, not when it called. */
+  readonly after?: OpenSpansWait | undefined
   /** False where nobody waits whom the process should stay alive for. Default true. */
   readonly keepsProcessAlive?: boolean
   /** It ends the pipeline, too. */
   readonly isShutdown: boolean
+  /** The request ends with the call: what it holds by then is for others to send. */
+  readonly endsRequest?: boolean
 }
 
 /** How a call came to its end. */

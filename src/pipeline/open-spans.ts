@@ -5,23 +5,49 @@ import { context, trace } from '@opentelemetry/api'
 const MAX_TRACKED = 65_536
 const FORGOTTEN_AT_ONCE = 8192
 
-interface Waiter {
-  readonly spanIds: Set<string>
-  ended(): void
-}
-
 /** A wait for spans to end. */
-export interface OpenSpansWait {
+export class OpenSpansWait {
+  readonly #spanIds: Set<string>
+  readonly #waits: Set<OpenSpansWait>
+  #ended: Promise<void> | undefined
+  #settle: () => void = () => {}
+
+  constructor(spanIds: Set<string>, waits: Set<OpenSpansWait>) {
+    this.#spanIds = spanIds
+    this.#waits = waits
+    if (!this.isOver) waits.add(this)
+  }
+
+  /** Whether they all have: for who must not wait for a promise, since another request would settle it. */
+  get isOver(): boolean {
+    return this.#spanIds.size === 0
+  }
+
   /** Settles when they have. Never rejects. */
-  readonly ended: Promise<void>
-  cancel(): void
+  get ended(): Promise<void> {
+    this.#ended ??= new Promise((resolve) => {
+      if (this.isOver) resolve()
+      else this.#settle = resolve
+    })
+    return this.#ended
+  }
+
+  spanEnded(spanId: string): void {
+    if (!this.#spanIds.delete(spanId) || !this.isOver) return
+    this.cancel()
+    this.#settle()
+  }
+
+  cancel(): void {
+    this.#waits.delete(this)
+  }
 }
 
 /** Keeps ids only, so that it keeps no span alive. */
 export class OpenSpans {
   /** Span id to the id of its parent. */
   readonly #parents = new Map<string, string | undefined>()
-  readonly #waiters = new Set<Waiter>()
+  readonly #waits = new Set<OpenSpansWait>()
 
   get count(): number {
     return this.#parents.size
@@ -33,12 +59,8 @@ export class OpenSpans {
   }
 
   ended(spanId: string): void {
-    if (!this.#parents.delete(spanId) || this.#waiters.size === 0) return
-    for (const waiter of this.#waiters) {
-      if (!waiter.spanIds.delete(spanId) || waiter.spanIds.size > 0) continue
-      this.#waiters.delete(waiter)
-      waiter.ended()
-    }
+    if (!this.#parents.delete(spanId)) return
+    for (const wait of this.#waits) wait.spanEnded(spanId)
   }
 
   /**
@@ -49,13 +71,7 @@ export class OpenSpans {
     const spanIds = new Set(this.#parents.keys())
     let ancestor = trace.getSpan(context.active())?.spanContext().spanId
     while (ancestor !== undefined && spanIds.delete(ancestor)) ancestor = this.#parents.get(ancestor)
-    if (spanIds.size === 0) return { ended: Promise.resolve(), cancel() {} }
-    let waiter: Waiter
-    const ended = new Promise<void>((resolve) => {
-      waiter = { spanIds, ended: resolve }
-      this.#waiters.add(waiter)
-    })
-    return { ended, cancel: () => this.#waiters.delete(waiter) }
+    return new OpenSpansWait(spanIds, this.#waits)
   }
 
   /** One by one would be slow: a map walks over the places of deleted keys to find its first one. */

@@ -33,6 +33,7 @@ export class Reporter {
   readonly #brokenCallbacks = new Set<string>()
   #lastError: ExportError | undefined
   #isReportingDrops = false
+  #willReportDrops = false
 
   constructor(callbacks: ReportCallbacks) {
     this.#callbacks = callbacks
@@ -45,7 +46,7 @@ export class Reporter {
 
   /** Takes note of a drop. `onDrop` hears of it after the code that is running, once for all drops of a reason. */
   dropped(reason: DropReason, count: number): void {
-    if (this.#drops.size === 0) this.#reportDropsSoon()
+    this.#reportDropsSoon()
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count)
   }
 
@@ -110,8 +111,23 @@ export class Reporter {
 
   /** What `onDrop` itself makes drop is told after the event loop has turned: it could go on for ever. */
   #reportDropsSoon(): void {
-    if (this.#isReportingDrops) startTimer(() => this.#reportDrops(), 0)
-    else queueMicrotask(() => this.#reportDrops())
+    if (this.#isReportingDrops) {
+      if (this.#drops.size === 0) this.#reportDropsLater()
+    } else if (!this.#willReportDrops) {
+      this.#willReportDrops = true
+      queueMicrotask(() => {
+        this.#willReportDrops = false
+        this.#reportDrops()
+      })
+    }
+  }
+
+  #reportDropsLater(): void {
+    try {
+      startTimer(() => this.#reportDrops(), 0)
+    } catch {
+      // A Worker outside a request has no timers. The next drop brings this one along.
+    }
   }
 
   #tellError(kind: string, message: string, error: ExportError): void {

@@ -1,13 +1,15 @@
 /** One flush in one request: see `RequestDrains`. */
+import type { RequestScope } from '../request.ts'
 import type { ExportError, FlushResult, Sender } from '../types.ts'
 import { makeAttempt, OpenAttempt } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
 import { circuitOpen } from './breaker.ts'
-import { monotonicNow } from './deadline.ts'
+import { MAX_DELAY_MILLIS, monotonicNow } from './deadline.ts'
 import type { DrainOptions } from './drain.ts'
 import { ExporterHooks } from './exporter-hooks.ts'
 import { type CallOptions, FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks } from './lease.ts'
+import { Pulse } from './pulse.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
 
@@ -18,6 +20,9 @@ const MAX_POLL_MILLIS = 250
 /** Exports go on without the missing attributes when a resource took this long to settle, in milliseconds. */
 const RESOURCE_PATIENCE_MILLIS = 5000
 
+/** An exporter whose own flush has kept a request waiting to its end does not get more time than this again. */
+const HANGING_EXPORTER_MILLIS = 1000
+
 /** What the drains of one processor have in common: data, and nothing that belongs to a request. */
 export interface SharedState<Payload> {
   readonly backlog: Backlog<Payload>
@@ -27,13 +32,22 @@ export interface SharedState<Payload> {
   /** Those that have a batch out. */
   readonly active: Set<RequestDrain<Payload>>
   isClosed: boolean
+  /** When exports go on without what the resources lack; undefined while nobody has waited for any. */
+  resourcesDueAt: number | undefined
+  /** The exporter's own flush did not end in time, perhaps because it waits for a request that has died. */
+  exporterHangs: boolean
 }
 
 /** One flush or shutdown: sends what it covers and nobody else has taken, and waits for the rest. */
 export class RequestDrain<Payload> {
   readonly lease: Lease<Payload>
+  readonly pulse = new Pulse()
+  /** The request that it runs in, where that is known. */
+  readonly request: RequestScope | undefined
   /** Set while an attempt is on its way. */
   attempt: OpenAttempt | undefined
+  /** What that attempt sends. */
+  payload: Payload | undefined
   readonly #shared: SharedState<Payload>
   readonly #options: CallOptions
   readonly #call: FlushCall
@@ -43,10 +57,11 @@ export class RequestDrain<Payload> {
   #cutsBackoff = true
   #pollMillis = FIRST_POLL_MILLIS
 
-  constructor(shared: SharedState<Payload>, options: CallOptions) {
+  constructor(shared: SharedState<Payload>, options: CallOptions, request: RequestScope | undefined) {
     const { backlog, books, sender } = shared
     this.#shared = shared
     this.#options = options
+    this.request = request
     this.lease = new Lease(backlog, books, shared.options)
     this.#hooks = new ExporterHooks(sender, books.reporter)
     const watermark = options.after === undefined ? backlog.newestSequence : Infinity
@@ -54,15 +69,11 @@ export class RequestDrain<Payload> {
   }
 
   run(): Promise<FlushResult> {
-    const { promise, tally, expiresAtOnce } = this.#call
+    const { promise, expiresAtOnce } = this.#call
     if (expiresAtOnce) {
       this.#expire()
       return promise
     }
-    this.#options.after?.then(() => {
-      tally.watermark = this.#shared.backlog.newestSequence
-      this.#wait.interrupt()
-    })
     suppressTracing(() => this.#drain()).then(undefined, (cause) => {
       this.#shared.books.reporter.drainFailed(cause)
       this.#handBack()
@@ -78,6 +89,8 @@ export class RequestDrain<Payload> {
     // A caller whose time is up does not end the attempt that is on its way, but it is the last one.
     while (!this.#isSettled) {
       const startedAt = monotonicNow()
+      this.pulse.beat()
+      this.#lookAtOpenSpans()
       if (this.#isCovered()) {
         await this.#finish()
         break
@@ -87,6 +100,13 @@ export class RequestDrain<Payload> {
       if (!this.lease.isOut) await turns.after(startedAt)
     }
     this.#handBack()
+  }
+
+  /** Looks, since the promise of a wait would be settled by whichever request ends the last span. */
+  #lookAtOpenSpans(): void {
+    const { tally } = this.#call
+    const isWaiting = this.#options.after !== undefined && tally.watermark === Infinity
+    if (isWaiting && this.#options.after?.isOver) tally.watermark = this.#shared.backlog.newestSequence
   }
 
   #isCovered(): boolean {
@@ -110,7 +130,7 @@ export class RequestDrain<Payload> {
       if (!this.#isSettled) await this.#wait.until(pauseMillis)
       return
     }
-    const settling = this.lease.isOut ? undefined : this.#shared.backlog.whenReady()
+    const settling = this.lease.isOut ? undefined : this.#resourcesSettling()
     if (settling !== undefined) await this.#awaitResources(settling)
     if (!this.#isSettled) await this.#sendNext()
   }
@@ -120,6 +140,8 @@ export class RequestDrain<Payload> {
     const { backlog, sender, active } = this.#shared
     if (this.lease.isOut) return true
     if (sender.isSerial && active.size > 0) return false
+    // One request, one export at a time.
+    for (const { request } of active) if (request !== undefined && request === this.request) return false
     return backlog.count > 0 && backlog.firstSequence <= this.#call.tally.watermark
   }
 
@@ -135,9 +157,11 @@ export class RequestDrain<Payload> {
     books.pace.attemptStarted(now)
     this.#cutsBackoff = false
     this.#pollMillis = FIRST_POLL_MILLIS
-    this.attempt = new OpenAttempt()
+    this.attempt = new OpenAttempt(this.pulse)
+    this.payload = batch.payload
     const result = await makeAttempt(sender, batch, timeoutMillis, this.attempt)
-    this.attempt = undefined
+    this.attempt = this.payload = undefined
+    this.pulse.beat()
     this.lease.apply(result)
     if (!this.lease.isOut) active.delete(this)
   }
@@ -172,13 +196,27 @@ export class RequestDrain<Payload> {
     this.#pollMillis = Math.min(2 * this.#pollMillis, MAX_POLL_MILLIS)
     const now = monotonicNow()
     for (const other of this.#shared.active) {
-      if (other.attempt?.looksDead(now)) other.#handBack()
+      if (other.pulse.looksDead(now)) this.#takeFrom(other)
     }
   }
 
+  #takeFrom(dead: RequestDrain<Payload>): void {
+    const { payload } = dead
+    dead.#handBack()
+    if (payload !== undefined) this.#shared.sender.abandoned?.(payload)
+  }
+
+  /** All requests together wait so long, and then never again. */
+  #resourcesSettling(): Promise<void> | undefined {
+    const { backlog, resourcesDueAt = Infinity } = this.#shared
+    return monotonicNow() < resourcesDueAt ? backlog.whenReady() : undefined
+  }
+
   async #awaitResources(settling: Promise<void>): Promise<void> {
-    const remainingMillis = this.#call.remainingMillis(monotonicNow())
-    await this.#wait.until(Math.min(RESOURCE_PATIENCE_MILLIS, remainingMillis / 2), settling)
+    const now = monotonicNow()
+    this.#shared.resourcesDueAt ??= now + RESOURCE_PATIENCE_MILLIS
+    const leftMillis = this.#shared.resourcesDueAt - now
+    await this.#wait.until(Math.min(leftMillis, this.#call.remainingMillis(now) / 2), settling)
   }
 
   #handBack(): void {
@@ -191,8 +229,22 @@ export class RequestDrain<Payload> {
   /** All that the caller waits for is settled: the exporter's own flush or shutdown is left. */
   async #finish(): Promise<void> {
     if (this.#options.isShutdown) await this.#close()
-    else if (!this.#shared.isClosed) await this.#hooks.flushNow()
+    else if (!this.#shared.isClosed && !(await this.#flushExporter())) {
+      this.#settle('expired')
+      return
+    }
     this.#settle('covered')
+  }
+
+  /** @returns Whether it has come to its end. */
+  async #flushExporter(): Promise<boolean> {
+    const shared = this.#shared
+    if (shared.sender.forceFlush === undefined) return true
+    const flushed = this.#hooks.flushNow()
+    const patienceMillis = shared.exporterHangs ? HANGING_EXPORTER_MILLIS : MAX_DELAY_MILLIS
+    const end = await this.#wait.until(patienceMillis, flushed)
+    shared.exporterHangs = end !== 'settled'
+    return end === 'settled'
   }
 
   #expire(): void {
@@ -202,6 +254,10 @@ export class RequestDrain<Payload> {
     }
     if (this.#options.isShutdown) this.#close()
     this.#settle('expired')
+    if (!this.#options.endsRequest) return
+    // The answer to the attempt comes too late for anybody: who comes next need not find out first that this is dead.
+    this.#handBack()
+    this.attempt?.end()
   }
 
   #giveUp(error?: ExportError): void {

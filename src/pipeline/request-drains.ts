@@ -12,7 +12,8 @@
  * https://developers.cloudflare.com/workers/observability/errors/#cannot-perform-io-on-behalf-of-a-different-request
  */
 import { context } from '@opentelemetry/api'
-import { type FlushResult, REQUEST_SCOPE, type RequestScope, type Sender } from '../types.ts'
+import { REQUEST_SCOPE, type RequestScope } from '../request.ts'
+import type { FlushResult, Sender } from '../types.ts'
 import type { Backlog } from './backlog.ts'
 import type { DrainOptions } from './drain.ts'
 import type { CallOptions } from './flush.ts'
@@ -25,7 +26,16 @@ export class RequestDrains<Payload> {
   readonly #woken = new WeakSet<RequestScope>()
 
   constructor(backlog: Backlog<Payload>, sender: Sender<Payload>, books: LeaseBooks, options: DrainOptions) {
-    this.#shared = { backlog, sender, books, options, active: new Set(), isClosed: false }
+    this.#shared = {
+      backlog,
+      sender,
+      books,
+      options,
+      active: new Set(),
+      isClosed: false,
+      resourcesDueAt: undefined,
+      exporterHangs: false,
+    }
   }
 
   /** What is not settled, found by walking leases and backlog. */
@@ -58,11 +68,11 @@ export class RequestDrains<Payload> {
 
   /** Sends what waits, after the code that is running now, if the request that is running may outlast its response. */
   wakeSoon(): void {
-    const request = context.active().getValue(REQUEST_SCOPE) as RequestScope | undefined
+    const request = activeRequest()
     if (request === undefined || this.#woken.has(request)) return
     this.#woken.add(request)
     queueMicrotask(() => {
-      const drained = this.#drain({ timeoutMillis: this.#shared.options.roundMillis })
+      const drained = this.#drain({ timeoutMillis: this.#shared.options.roundMillis }, request)
       const done = drained.then(() => {
         this.#woken.delete(request)
       })
@@ -83,7 +93,14 @@ export class RequestDrains<Payload> {
     return this.#drain(options)
   }
 
-  #drain(options: Partial<CallOptions> & { timeoutMillis: number }): Promise<FlushResult> {
-    return new RequestDrain(this.#shared, { openSpans: 0, isShutdown: false, ...options }).run()
+  #drain(
+    options: Partial<CallOptions> & { timeoutMillis: number },
+    request = activeRequest(),
+  ): Promise<FlushResult> {
+    return new RequestDrain(this.#shared, { openSpans: 0, isShutdown: false, ...options }, request).run()
   }
+}
+
+function activeRequest(): RequestScope | undefined {
+  return context.active().getValue(REQUEST_SCOPE) as RequestScope | undefined
 }

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { context } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { afterEach, beforeEach, vi } from 'vitest'
-import { REQUEST_SCOPE, type RequestScope } from '../../src/types.ts'
+import { REQUEST_SCOPE, type RequestScope } from '../../src/request.ts'
 
 const current = new AsyncLocalStorage<Request>()
 

@@ -1,0 +1,15 @@
+/** What the processor is told by lifecycle helpers of runtimes where whatever a request makes ends with it. */
+
+/** Key of the OpenTelemetry context under which a helper keeps the request that is running. */
+export const REQUEST_SCOPE = Symbol.for('tailrace.request')
+
+/** A request that can outlast its response. */
+export interface RequestScope {
+  waitUntil(promise: Promise<unknown>): void
+}
+
+/**
+ * Key of an option of `flush` by which a helper says that the request ends with the flush: what it still holds by then
+ * is put back for others.
+ */
+export const ENDS_REQUEST = Symbol.for('tailrace.endsRequest')
