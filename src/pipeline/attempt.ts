@@ -51,6 +51,7 @@ export function makeAttempt<Payload>(
       if (isSettled) return
       isSettled = true
       timer.cancel()
+      attempt.pulse.beat()
       lookAtClock()
       resolve({ outcome, wasFrozen })
     }

@@ -15,6 +15,8 @@ export interface CallOptions {
   readonly after?: OpenSpansWait | undefined
   /** False where nobody waits whom the process should stay alive for. Default true. */
   readonly keepsProcessAlive?: boolean
+  /** It does not wait for a backoff. Default true. */
+  readonly cutsBackoff?: boolean
   /** It ends the pipeline, too. */
   readonly isShutdown: boolean
   /** The request ends with the call: what it holds by then is for others to send. */

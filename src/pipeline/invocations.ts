@@ -6,7 +6,8 @@ import type { Reporter } from './report.ts'
 export class Invocations {
   readonly #backlog: Pick<Backlog<unknown>, 'newestSequence' | 'scopesAfter'>
   readonly #reporter: Reporter
-  /** The newest span when the last flush of an invocation had settled; undefined while one is running. */
+  #running = 0
+  /** The newest span when the last flush of the last running invocation had settled; undefined while one is running. */
   #endedAt: number | undefined
   #late: ReadonlyMap<string, number> = new Map()
 
@@ -16,6 +17,7 @@ export class Invocations {
   }
 
   started(): void {
+    this.#running++
     if (this.#endedAt === undefined) return
     try {
       this.#late = this.#backlog.scopesAfter(this.#endedAt)
@@ -26,7 +28,9 @@ export class Invocations {
   }
 
   ended(): void {
-    this.#endedAt = this.#backlog.newestSequence
+    this.#running = Math.max(0, this.#running - 1)
+    // What ends while another invocation is running is flushed by that one.
+    if (this.#running === 0) this.#endedAt = this.#backlog.newestSequence
   }
 
   /** A flush begins: it has to carry what the one before could not. */

@@ -20,6 +20,7 @@ import type { SdkMetrics } from './metrics.ts'
 import type { Pace } from './pace.ts'
 import type { Batch } from './queue.ts'
 import type { Reporter } from './report.ts'
+import type { SizeLimit } from './size-limit.ts'
 
 /** How batches are cut, and how long each of them is tried. */
 export interface LeaseOptions {
@@ -35,15 +36,13 @@ export interface LeaseOptions {
 export interface LeaseBooks {
   readonly ledger: Ledger
   readonly pace: Pace
+  readonly sizeLimit: SizeLimit
   readonly reporter: Reporter
   readonly metrics: SdkMetrics | undefined
 }
 
 /** A round with less time left than this, or than a quarter of itself, is over: an answer could hardly come in time. */
 const MIN_ATTEMPT_MILLIS = 1000
-
-/** After so many delivered batches the backend is asked again whether it takes larger ones. */
-const BATCHES_BEFORE_LARGER = 64
 
 /** Hands out batches one at a time, and settles them. */
 export class Lease<Payload> {
@@ -61,9 +60,6 @@ export class Lease<Payload> {
   #roundEndsAt = 0
   /** One retry at once is free: for a socket that died of old age, or in a freeze. */
   #freeRetryUsed = false
-  /** Half of what the backend found too large: no new batch is larger, until it has taken many of these. */
-  #softMaxBytes = Infinity
-  #deliveredBatches = 0
   /** The parked batch whose neighbour is being tried, or the leased one in its last attempt. */
   #suspect: Batch<Payload> | undefined
   /** Parked batches that failed since the backend last answered: they decide nothing. */
@@ -77,7 +73,13 @@ export class Lease<Payload> {
 
   /** The batch to be sent now, taken from the backlog if none is out. */
   next(): Batch<Payload> | undefined {
-    if (this.#batch === undefined) this.#begin(this.#take())
+    if (this.#batch === undefined) {
+      const batch = this.#take()
+      this.#begin(batch)
+      // Somebody else has used up its attempts: whether it is to blame is what is left to find out.
+      if (batch !== undefined && batch !== this.#suspect && this.#areAttemptsUsedUp())
+        this.#letNeighbourTry(batch)
+    }
     return this.#batch
   }
 
@@ -120,6 +122,7 @@ export class Lease<Payload> {
   /** Lets the batch wait again, with the attempts that were made at it: somebody else may go on. */
   handBack(): void {
     if (this.#batch !== undefined) this.#batch.attempts = this.#attempts
+    if (this.#suspect !== undefined) this.#suspect.attempts = this.#options.maxAttempts - 1
     this.#suspect = undefined
     this.#putBack()
   }
@@ -173,7 +176,7 @@ export class Lease<Payload> {
   #take(except?: ReadonlySet<Batch<Payload>>): Batch<Payload> | undefined {
     const { maxExportBatchSize, maxExportBatchBytes } = this.#options
     const parked = this.#backlog.parkedCount
-    const maxBytes = Math.min(maxExportBatchBytes, this.#softMaxBytes)
+    const maxBytes = Math.min(maxExportBatchBytes, this.#books.sizeLimit.maxBytes)
     const batch = this.#backlog.take(maxExportBatchSize, maxBytes, except)
     const isNew = this.#backlog.parkedCount === parked
     if (batch === undefined) return undefined
@@ -224,10 +227,8 @@ export class Lease<Payload> {
   }
 
   #applyDelivered(batch: Batch<Payload>, outcome: Outcome & { kind: 'delivered' }): void {
-    const { ledger, metrics, reporter } = this.#books
-    if (this.#softMaxBytes < Infinity && ++this.#deliveredBatches % BATCHES_BEFORE_LARGER === 0) {
-      this.#softMaxBytes *= 2
-    }
+    const { ledger, metrics, reporter, sizeLimit } = this.#books
+    sizeLimit.delivered()
     const rejected = Math.min(outcome.rejected, batch.count)
     if (rejected === 0) {
       ledger.batchDelivered(batch, 0)
@@ -249,8 +250,7 @@ export class Lease<Payload> {
       this.#settled(batch, error)
       return
     }
-    this.#softMaxBytes = Math.min(this.#softMaxBytes, Math.ceil(batch.bytes / 2))
-    this.#deliveredBatches = 0
+    this.#books.sizeLimit.tooLarge(batch.bytes)
     const [first, second] = batch.split()
     this.#rest.unshift(second)
     this.#begin(first)
@@ -278,12 +278,24 @@ export class Lease<Payload> {
     this.#attempts++
     this.#freeRetryUsed = false
     if (this.#suspect !== undefined) {
+      this.#suspect.attempts = 0
       this.#suspect = undefined
       this.#failedNeighbours.add(batch)
       this.#putBack()
-    } else if (this.#attempts >= this.#options.maxAttempts - 1 || this.#isRoundOver(monotonicNow())) {
+    } else if (this.#areAttemptsUsedUp() || this.#isRoundOver(this.#nextAttemptAt())) {
       this.#letNeighbourTry(batch)
     }
+  }
+
+  /** All but the last one, for which a neighbour has to get through first. */
+  #areAttemptsUsedUp(): boolean {
+    const { maxAttempts } = this.#options
+    return maxAttempts > 1 && this.#attempts >= maxAttempts - 1
+  }
+
+  /** When the batch is tried again if nothing cuts the backoff short. */
+  #nextAttemptAt(): number {
+    return monotonicNow() + this.#books.pace.nominalBackoffMillis
   }
 
   #isRoundOver(now: number): boolean {

@@ -4,12 +4,15 @@
  * leases hold.
  */
 import type { DropReason, ExportError } from '../types.ts'
+import { monotonicNow } from './deadline.ts'
 import type { Batch } from './queue.ts'
 
 /** What became of the spans up to a sequence, from some moment on. */
 export interface Tally {
   /** The newest sequence that counts. */
   watermark: number
+  /** From when on nobody can want to know any more, on the monotonic clock: who asked may have died. */
+  readonly expiresAt: number
   exported: number
   rejected: number
   failed: number
@@ -48,8 +51,18 @@ export class Ledger {
   }
 
   /** Begins to count what happens to the spans up to `watermark`. */
-  open(watermark: number): Tally {
-    const tally: Tally = { watermark, exported: 0, rejected: 0, failed: 0, dropped: 0, error: undefined }
+  open(watermark: number, expiresAt = Infinity): Tally {
+    const now = monotonicNow()
+    for (const tally of this.#tallies) if (tally.expiresAt < now) this.#tallies.delete(tally)
+    const tally: Tally = {
+      watermark,
+      expiresAt,
+      exported: 0,
+      rejected: 0,
+      failed: 0,
+      dropped: 0,
+      error: undefined,
+    }
     this.#tallies.add(tally)
     return tally
   }

@@ -1,6 +1,6 @@
 /** When the next attempt may start: backoff, the server's own delay, the circuit breaker and the rate limit in one. */
 import type { CircuitBreaker } from './breaker.ts'
-import { backoffMillis, type RetryOptions } from './retry.ts'
+import { backoffMillis, nominalBackoffMillis, type RetryOptions } from './retry.ts'
 
 /** What the next attempt need not wait for. */
 export interface Haste {
@@ -54,6 +54,11 @@ export class Pace {
   /** How long the rate limit holds up the next attempt, in milliseconds. */
   rateLimitMillis(now: number): number {
     return Math.max(0, this.#rateLimitUntil - now)
+  }
+
+  /** The backoff after the last failure, in milliseconds, without its jitter. */
+  get nominalBackoffMillis(): number {
+    return this.#failures === 0 ? 0 : nominalBackoffMillis(this.#retry, this.#failures)
   }
 
   attemptStarted(now: number): void {

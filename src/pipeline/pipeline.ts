@@ -25,6 +25,7 @@ import { describe, log, type ReportCallbacks, Reporter } from './report.ts'
 import { RequestDrains } from './request-drains.ts'
 import type { RetryOptions } from './retry.ts'
 import { LateEncodingRing, SpanRing } from './ring.ts'
+import { SizeLimit } from './size-limit.ts'
 
 /** What the stages have to know. */
 export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
@@ -109,7 +110,7 @@ class PipelineOf<Payload> implements Pipeline {
     this.#loop = new Drains(
       this.#backlog,
       sender,
-      { ledger: this.#ledger, pace, reporter, metrics },
+      { ledger: this.#ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics },
       {
         maxExportBatchSize: configuration.maxExportBatchSize,
         maxExportBatchBytes: configuration.maxExportBatchBytes,

@@ -10,6 +10,7 @@ import { ExporterHooks } from './exporter-hooks.ts'
 import { type CallOptions, FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks } from './lease.ts'
 import { Pulse } from './pulse.ts'
+import type { ResourcePatience } from './resource-patience.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
 
@@ -17,11 +18,11 @@ import { EventLoopTurns, Wait } from './wait.ts'
 const FIRST_POLL_MILLIS = 5
 const MAX_POLL_MILLIS = 250
 
-/** Exports go on without the missing attributes when a resource took this long to settle, in milliseconds. */
-const RESOURCE_PATIENCE_MILLIS = 5000
-
 /** An exporter whose own flush has kept a request waiting to its end does not get more time than this again. */
 const HANGING_EXPORTER_MILLIS = 1000
+
+/** What happened to the spans of a caller is no longer counted so long after its deadline, in milliseconds. */
+const TALLY_GRACE_MILLIS = 60_000
 
 /** What the drains of one processor have in common: data, and nothing that belongs to a request. */
 export interface SharedState<Payload> {
@@ -31,9 +32,10 @@ export interface SharedState<Payload> {
   readonly options: DrainOptions
   /** Those that have a batch out. */
   readonly active: Set<RequestDrain<Payload>>
+  /** Shutdowns that have not settled. */
+  readonly shutdowns: Set<RequestDrain<Payload>>
   isClosed: boolean
-  /** When exports go on without what the resources lack; undefined while nobody has waited for any. */
-  resourcesDueAt: number | undefined
+  readonly resourcePatience: ResourcePatience
   /** The exporter's own flush did not end in time, perhaps because it waits for a request that has died. */
   exporterHangs: boolean
 }
@@ -54,7 +56,8 @@ export class RequestDrain<Payload> {
   readonly #wait = new Wait()
   readonly #hooks: ExporterHooks
   #isSettled = false
-  #cutsBackoff = true
+  #cutsBackoff: boolean
+  #awaitedResources = false
   #pollMillis = FIRST_POLL_MILLIS
 
   constructor(shared: SharedState<Payload>, options: CallOptions, request: RequestScope | undefined) {
@@ -65,7 +68,10 @@ export class RequestDrain<Payload> {
     this.lease = new Lease(backlog, books, shared.options)
     this.#hooks = new ExporterHooks(sender, books.reporter)
     const watermark = options.after === undefined ? backlog.newestSequence : Infinity
-    this.#call = new FlushCall(options, books.ledger.open(watermark), () => this.#expire())
+    this.#cutsBackoff = options.cutsBackoff ?? true
+    const tally = books.ledger.open(watermark, monotonicNow() + options.timeoutMillis + TALLY_GRACE_MILLIS)
+    this.#call = new FlushCall(options, tally, () => this.#expire())
+    if (options.isShutdown) shared.shutdowns.add(this)
   }
 
   run(): Promise<FlushResult> {
@@ -92,6 +98,8 @@ export class RequestDrain<Payload> {
       this.pulse.beat()
       this.#lookAtOpenSpans()
       if (this.#isCovered()) {
+        // What came after the watermark must not wait for the exporter's own flush.
+        this.#handBack()
         await this.#finish()
         break
       }
@@ -119,6 +127,7 @@ export class RequestDrain<Payload> {
   }
 
   async #step(): Promise<void> {
+    this.#takeFromTheDead()
     if (!this.#maySend()) {
       await this.#poll()
       return
@@ -126,13 +135,21 @@ export class RequestDrain<Payload> {
     const pauseMillis = this.#pauseMillis()
     if (pauseMillis > 0) {
       // Nobody can tell whether this request lives to the end of the pause.
-      this.#handBack()
+      if (this.lease.isOut) this.#handBack()
       if (!this.#isSettled) await this.#wait.until(pauseMillis)
       return
     }
-    const settling = this.lease.isOut ? undefined : this.#resourcesSettling()
-    if (settling !== undefined) await this.#awaitResources(settling)
-    if (!this.#isSettled) await this.#sendNext()
+    const now = monotonicNow()
+    const isPatient = !this.#awaitedResources && !this.lease.isOut
+    const patienceMillis = isPatient ? this.#shared.resourcePatience.leftMillis(now) : 0
+    const settling = patienceMillis > 0 ? this.#shared.backlog.whenReady() : undefined
+    if (settling !== undefined) {
+      this.#awaitedResources = true
+      this.#shared.resourcePatience.begin(now)
+      await this.#wait.until(Math.min(patienceMillis, this.#call.remainingMillis(now) / 2), settling)
+    } else if (!this.#isSettled) {
+      await this.#sendNext()
+    }
   }
 
   /** Whether there is something to send that is nobody else's. */
@@ -190,10 +207,14 @@ export class RequestDrain<Payload> {
     return Math.max(waitMillis, pace.rateLimitMillis(now))
   }
 
-  /** Others have what is waited for. Where one of them has died, its batch is free again. */
+  /** Others have what is waited for. */
   async #poll(): Promise<void> {
     await this.#wait.until(this.#pollMillis)
     this.#pollMillis = Math.min(2 * this.#pollMillis, MAX_POLL_MILLIS)
+  }
+
+  /** Where another request has died, its batch is free again. */
+  #takeFromTheDead(): void {
     const now = monotonicNow()
     for (const other of this.#shared.active) {
       if (other.pulse.looksDead(now)) this.#takeFrom(other)
@@ -204,19 +225,6 @@ export class RequestDrain<Payload> {
     const { payload } = dead
     dead.#handBack()
     if (payload !== undefined) this.#shared.sender.abandoned?.(payload)
-  }
-
-  /** All requests together wait so long, and then never again. */
-  #resourcesSettling(): Promise<void> | undefined {
-    const { backlog, resourcesDueAt = Infinity } = this.#shared
-    return monotonicNow() < resourcesDueAt ? backlog.whenReady() : undefined
-  }
-
-  async #awaitResources(settling: Promise<void>): Promise<void> {
-    const now = monotonicNow()
-    this.#shared.resourcesDueAt ??= now + RESOURCE_PATIENCE_MILLIS
-    const leftMillis = this.#shared.resourcesDueAt - now
-    await this.#wait.until(Math.min(leftMillis, this.#call.remainingMillis(now) / 2), settling)
   }
 
   #handBack(): void {
@@ -248,16 +256,26 @@ export class RequestDrain<Payload> {
   }
 
   #expire(): void {
+    const { active, books } = this.#shared
+    const now = monotonicNow()
     const pending = pendingThrough(this.#shared, this.#call.tally.watermark)
     if (pending > 0 && !this.#call.expiresAtOnce) {
-      this.#shared.books.reporter.flushTimedOut(pending, this.lease.ageMillis(monotonicNow()))
+      const ages = [...active].map(({ lease }) => lease.ageMillis(now))
+      books.reporter.flushTimedOut(pending, Math.max(0, ...ages))
     }
-    if (this.#options.isShutdown) this.#close()
+    if (this.#options.isShutdown && !this.#isOtherShutdownPatient(now)) this.#close()
     this.#settle('expired')
     if (!this.#options.endsRequest) return
     // The answer to the attempt comes too late for anybody: who comes next need not find out first that this is dead.
     this.#handBack()
     this.attempt?.end()
+  }
+
+  #isOtherShutdownPatient(now: number): boolean {
+    for (const other of this.#shared.shutdowns) {
+      if (other !== this && other.#call.remainingMillis(now) > 0) return true
+    }
+    return false
   }
 
   #giveUp(error?: ExportError): void {
@@ -268,6 +286,7 @@ export class RequestDrain<Payload> {
   #settle(end: 'covered' | 'expired' | 'hopeless', error?: ExportError): void {
     if (this.#isSettled) return
     this.#isSettled = true
+    this.#shared.shutdowns.delete(this)
     const { tally } = this.#call
     this.#shared.books.ledger.close(tally)
     this.#call.settle(end, pendingThrough(this.#shared, tally.watermark), error)

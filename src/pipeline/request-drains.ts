@@ -19,11 +19,13 @@ import type { DrainOptions } from './drain.ts'
 import type { CallOptions } from './flush.ts'
 import type { LeaseBooks } from './lease.ts'
 import { pendingThrough, RequestDrain, type SharedState } from './request-drain.ts'
+import { ResourcePatience } from './resource-patience.ts'
 
 /** The drains of one processor, one for each flush. Stands where the drain loop stands elsewhere. */
 export class RequestDrains<Payload> {
   readonly #shared: SharedState<Payload>
-  readonly #woken = new WeakSet<RequestScope>()
+  /** Requests in which a drain is about to begin or has begun, and those that have ended more spans since. */
+  readonly #woken = new WeakMap<RequestScope, 'waking' | 'draining' | 'again'>()
 
   constructor(backlog: Backlog<Payload>, sender: Sender<Payload>, books: LeaseBooks, options: DrainOptions) {
     this.#shared = {
@@ -32,8 +34,9 @@ export class RequestDrains<Payload> {
       books,
       options,
       active: new Set(),
+      shutdowns: new Set(),
       isClosed: false,
-      resourcesDueAt: undefined,
+      resourcePatience: new ResourcePatience(),
       exporterHangs: false,
     }
   }
@@ -69,19 +72,10 @@ export class RequestDrains<Payload> {
   /** Sends what waits, after the code that is running now, if the request that is running may outlast its response. */
   wakeSoon(): void {
     const request = activeRequest()
-    if (request === undefined || this.#woken.has(request)) return
-    this.#woken.add(request)
-    queueMicrotask(() => {
-      const drained = this.#drain({ timeoutMillis: this.#shared.options.roundMillis }, request)
-      const done = drained.then(() => {
-        this.#woken.delete(request)
-      })
-      try {
-        request.waitUntil(done)
-      } catch {
-        // The request is over. What this drain leases others will reclaim.
-      }
-    })
+    if (request === undefined) return
+    const state = this.#woken.get(request)
+    this.#woken.set(request, state === undefined ? 'waking' : state === 'waking' ? 'waking' : 'again')
+    if (state === undefined) queueMicrotask(() => this.#wake(request))
   }
 
   /** Sends everything that has ended by now, and waits for that within the caller's deadline. */
@@ -91,6 +85,27 @@ export class RequestDrains<Payload> {
       this.#drain({ timeoutMillis: this.#shared.options.roundMillis })
     }
     return this.#drain(options)
+  }
+
+  /** Nothing is sent before the request has agreed to wait for it: one that is over would leave a lease behind. */
+  #wake(request: RequestScope): void {
+    let isOver = false
+    const drained = Promise.resolve().then(() => (isOver ? undefined : this.#drainFor(request)))
+    try {
+      request.waitUntil(drained)
+    } catch {
+      isOver = true
+      this.#woken.delete(request)
+    }
+  }
+
+  async #drainFor(request: RequestScope): Promise<void> {
+    const timeoutMillis = this.#shared.options.roundMillis
+    do {
+      this.#woken.set(request, 'draining')
+      await this.#drain({ timeoutMillis, cutsBackoff: false }, request)
+    } while (this.#woken.get(request) === 'again')
+    this.#woken.delete(request)
   }
 
   #drain(

@@ -28,10 +28,16 @@ export const DEFAULT_RETRY: Readonly<RetryOptions> = {
  * @param failures - Failures in a row, at least 1.
  */
 export function backoffMillis(options: Readonly<RetryOptions>, failures: number): number {
-  const { initialBackoffMillis, maxBackoffMillis, multiplier, jitter } = options
-  // The power overflows in a long outage, and 0 × ∞ is not a number.
-  const growth = Math.min(multiplier ** (failures - 1), Number.MAX_VALUE)
-  const wait = Math.min(initialBackoffMillis * growth, maxBackoffMillis)
+  const { jitter } = options
+  const wait = nominalBackoffMillis(options, failures)
   // Never 0: attempts that fail without any I/O (a `headers` function that throws) would keep the event loop from turning.
   return Math.max(1, wait * (1 - jitter + 2 * jitter * Math.random()))
+}
+
+/** The same without its jitter. */
+export function nominalBackoffMillis(options: Readonly<RetryOptions>, failures: number): number {
+  const { initialBackoffMillis, maxBackoffMillis, multiplier } = options
+  // The power overflows in a long outage, and 0 × ∞ is not a number.
+  const growth = Math.min(multiplier ** (failures - 1), Number.MAX_VALUE)
+  return Math.min(initialBackoffMillis * growth, maxBackoffMillis)
 }

@@ -172,6 +172,64 @@ describe('a flush in a request', () => {
     expect(exporter.batches).toHaveLength(2)
   })
 
+  it('B38, B51: a probe whose request was cancelled does not keep the breaker open', async () => {
+    let respond: () => Answer | Promise<Answer> = () => retryable()
+    const exporter = fakeExporter('encoded', () => respond())
+    const processor = sharedProcessor(exporter, {
+      maxExportBatchSize: 1,
+      circuitBreaker: { failureThreshold: 1, probeIntervalMillis: 30_000 },
+    })
+    end(processor, 'a', 'b')
+    await new Request().run(() => processor.flush())
+    await vi.advanceTimersByTimeAsync(30_000)
+    respond = () => new Promise(() => {})
+    const cancelled = new Request()
+    cancelled.run(() => processor.flush())
+    await microtasks()
+    cancelled.end()
+    respond = () => 'delivered'
+    // Each of them looks once, and is told that the breaker is open.
+    for (let i = 0; i < 10; i++) {
+      await new Request().run(() => processor.flush())
+      await vi.advanceTimersByTimeAsync(5_000)
+    }
+    expect(expectBalance(processor)).toMatchObject({ exported: 2, pending: 0 })
+  })
+
+  it.each([
+    ['a rate limit', { rateLimit: { maxExportsPerSecond: 1 } }, undefined],
+    ['a server that names the time of the next attempt', {}, 1_000],
+  ])('B58: a poison batch goes in spite of %s', async (_what, options, retryAfterMillis) => {
+    const exporter = fakeExporter('encoded', ({ names: [name] }) =>
+      name === 'bad' ? retryable(retryAfterMillis) : 'delivered',
+    )
+    const processor = sharedProcessor(exporter, { maxExportBatchSize: 1, circuitBreaker: false, ...options })
+    end(processor, 'bad', 'good')
+    for (let i = 0; i < 10; i++) {
+      const request = new Request()
+      await settledBy(
+        request.run(() => processor.flush()),
+        3_000,
+      )
+      request.end()
+    }
+    expect(expectBalance(processor)).toMatchObject({
+      exported: 1,
+      dropped: { retry_exhausted: 1 },
+      pending: 0,
+    })
+  })
+
+  it('B33: spans that fill a batch do not cut the backoff short', async () => {
+    const exporter = fakeExporter('encoded', () => retryable())
+    const processor = sharedProcessor(exporter, { maxExportBatchSize: 1, circuitBreaker: false })
+    for (let i = 0; i < 100; i++) {
+      new Request().run(() => end(processor, `span-${i}`))
+      await vi.advanceTimersByTimeAsync(5)
+    }
+    expect(exporter.batches).toHaveLength(1)
+  })
+
   it('B28: stock exporters stay serial, across requests, too', async () => {
     const exporter = gatedExporter('stock')
     const processor = sharedProcessor(exporter, { maxExportBatchSize: 1 })
@@ -277,6 +335,22 @@ describe('without a flush', () => {
     expect(exporter.names).toEqual(names(6))
   })
 
+  it('B51: what ends while that is being sent follows under the same waitUntil', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = sharedProcessor(exporter, { maxExportBatchSize: 2, flushOnRootEnd: true })
+    const request = new Request()
+    request.run(() => end(processor, 'a', 'b'))
+    await microtasks()
+    request.run(() => end(processor, 'root'))
+    exporter.batches[0]!.release()
+    await microtasks()
+    exporter.batches[1]!.release()
+    await microtasks()
+    expect(exporter.names).toEqual(['a', 'b', 'root'])
+    expect(request.waits).toHaveLength(1)
+    expect(await hasSettled(request.waits[0]!)).toBe(true)
+  })
+
   it('B51: a local root that ends is sent under the waitUntil of its request', async () => {
     const exporter = deliveringExporter('encoded')
     const processor = sharedProcessor(exporter, { flushOnRootEnd: true })
@@ -306,7 +380,8 @@ describe('without a flush', () => {
     }
     request.run(() => end(processor, ...names(2)))
     await microtasks()
-    expect(expectBalance(processor)).toMatchObject({ ended: 2, exported: 2 })
+    expect(expectBalance(processor)).toMatchObject({ ended: 2, pending: 2, inFlight: 0 })
+    expect(await new Request().run(() => processor.flush())).toMatchObject({ status: 'success', exported: 2 })
   })
 })
 

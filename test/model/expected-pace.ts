@@ -70,6 +70,15 @@ export class ExpectedPace {
     this.isClosing = this.#owesLastAttempt = true
   }
 
+  /** The wait after the last failure, but for its jitter. */
+  get nominalBackoffMillis(): number {
+    if (this.#failures === 0) return 0
+    const { initialBackoffMillis, maxBackoffMillis, multiplier } = backoffOf(this.#settings)
+    let wait = initialBackoffMillis
+    for (let i = 1; i < this.#failures; i++) wait *= multiplier
+    return Math.min(wait, maxBackoffMillis)
+  }
+
   attemptStarted(now: number): void {
     const { maxExportsPerSecond } = this.#settings
     if (maxExportsPerSecond !== undefined) this.#rateLimitUntil = now + 1000 / maxExportsPerSecond
@@ -86,10 +95,8 @@ export class ExpectedPace {
 
   failed({ now, wasFrozen, retryAfterMillis }: Failure): void {
     this.#failures++
-    const { initialBackoffMillis, maxBackoffMillis, multiplier, jitter } = backoffOf(this.#settings)
-    let wait = initialBackoffMillis
-    for (let i = 1; i < this.#failures; i++) wait *= multiplier
-    wait = Math.min(wait, maxBackoffMillis)
+    const { jitter } = backoffOf(this.#settings)
+    const wait = this.nominalBackoffMillis
     this.#backoffUntil.min = now + wait * (1 - jitter)
     this.#backoffUntil.max = now + wait * (1 + jitter)
     this.askedForPatience(now, retryAfterMillis)

@@ -82,7 +82,10 @@ export class ExpectedVerdicts {
   #isUsedUp(piece: Piece, now: number): boolean {
     const { retry } = this.#settings
     const attempts = retry === false ? 1 : retry.maxAttempts
-    return piece.attempts >= attempts - 1 || isRoundOver(piece.roundStartedAt, now, this.#settings)
+    return (
+      piece.attempts >= attempts - 1 ||
+      isRoundOver(piece.roundStartedAt, now + this.#pace.nominalBackoffMillis, this.#settings)
+    )
   }
 
   #letNeighbourTry(piece: Piece): void {

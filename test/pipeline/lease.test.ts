@@ -4,6 +4,7 @@ import { Pace } from '../../src/pipeline/pace.ts'
 import { Reporter } from '../../src/pipeline/report.ts'
 import { DEFAULT_RETRY } from '../../src/pipeline/retry.ts'
 import { SpanRing } from '../../src/pipeline/ring.ts'
+import { SizeLimit } from '../../src/pipeline/size-limit.ts'
 import type { Outcome } from '../../src/types.ts'
 import { retryable, tooLarge } from '../helpers/exporters.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
@@ -20,7 +21,7 @@ function openLease(spanCount: number, maxAttempts = 5) {
   const pace = new Pace(DEFAULT_RETRY, undefined, undefined)
   const lease = new Lease(
     backlog,
-    { ledger, pace, reporter, metrics: undefined },
+    { ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics: undefined },
     { maxExportBatchSize: 2, maxExportBatchBytes: Infinity, roundMillis: 60_000, maxAttempts },
   )
   /** Attempts the next batch; returns the names that were in it. */

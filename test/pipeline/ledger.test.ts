@@ -6,6 +6,7 @@ import { Pace } from '../../src/pipeline/pace.ts'
 import { Reporter } from '../../src/pipeline/report.ts'
 import { DEFAULT_RETRY } from '../../src/pipeline/retry.ts'
 import { SpanRing } from '../../src/pipeline/ring.ts'
+import { SizeLimit } from '../../src/pipeline/size-limit.ts'
 import { type DropReason, ExportError } from '../../src/types.ts'
 import { NameEncoder } from '../helpers/name-encoder.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
@@ -60,6 +61,18 @@ describe('the ledger', () => {
     expect(ledger).toMatchObject({ exported: 5, failed: 4 })
   })
 
+  it('B51: a tally of a caller that must be dead by now is forgotten, as are those before it', () => {
+    const ledger = new Ledger(() => {})
+    const now = performance.now()
+    const dead = ledger.open(10, now - 1)
+    const alive = ledger.open(10, now + 60_000)
+    ledger.spanDropped('queue_full', 0, 'queue')
+    expect([dead.dropped, alive.dropped]).toEqual([0, 1])
+    ledger.open(10)
+    ledger.spanDropped('queue_full', 1, 'queue')
+    expect([dead.dropped, alive.dropped]).toEqual([0, 2])
+  })
+
   it('B36: rejections are told whole to every tally that their batch touches', () => {
     const ledger = new Ledger(() => {})
     const [touched, whole, none] = [ledger.open(4), ledger.open(100), ledger.open(3)]
@@ -83,7 +96,7 @@ describe('pending', () => {
     const loop = new DrainLoop(
       backlog,
       sender,
-      { ledger, pace, reporter, metrics: undefined },
+      { ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics: undefined },
       {
         maxExportBatchSize: 3,
         maxExportBatchBytes: 1_000_000,
