@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^#transport$/, replacement: path('src/transport/node-http.ts') },
       { find: /^tailrace$/, replacement: path('src/index.ts') },
+      { find: /^tailrace\/cloudflare$/, replacement: path('src/lifecycle/cloudflare.ts') },
     ],
   },
   test: {

@@ -9,6 +9,7 @@ import {
   type ReadableSpan,
   type SpanExporter,
 } from 'tailrace'
+import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloudflare'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
@@ -37,3 +38,19 @@ export const fed = theirs.map((exporter) => new BatchSpanProcessor(exporter))
 export const spans2: sdk2.ReadableSpan[] = new InMemorySpanExporter().getFinishedSpans()
 export const spansOf2: ReadableSpan[] = new sdk2.InMemorySpanExporter().getFinishedSpans()
 export const spansOf1: ReadableSpan[] = new sdk1.InMemorySpanExporter().getFinishedSpans()
+
+export const worker: { fetch(request: object): string } = wrapHandler(
+  { fetch: (_request: object) => '', other: 1 },
+  { processor },
+)
+export const oneFunction: (request: object) => string = wrapHandler((_request: object) => '', {
+  provider: provider2,
+})
+export const Counter = wrapDurableObject(
+  class {
+    readonly count = 1
+  },
+  { provider: provider1 },
+)
+export const { count }: { count: number } = new Counter()
+export const flushed: Promise<void> = flushOnWaitUntil({ waitUntil() {} }, processor)

@@ -11,3 +11,9 @@ deepEqual(Object.keys(tailrace).sort(), [
 ])
 const processor = new tailrace.BatchSpanProcessor(new tailrace.OTLPTraceExporter())
 processor.shutdown()
+
+deepEqual(Object.keys(require('tailrace/cloudflare')).sort(), [
+  'flushOnWaitUntil',
+  'wrapDurableObject',
+  'wrapHandler',
+])

@@ -12,3 +12,9 @@ deepEqual(Object.keys(tailrace).sort(), [
 ])
 const processor = new tailrace.BatchSpanProcessor(new tailrace.OTLPTraceExporter())
 await processor.shutdown()
+
+deepEqual(Object.keys(await import('tailrace/cloudflare')).sort(), [
+  'flushOnWaitUntil',
+  'wrapDurableObject',
+  'wrapHandler',
+])

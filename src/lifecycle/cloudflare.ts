@@ -1,0 +1,153 @@
+/**
+ * Cloudflare Workers: what has ended is flushed after the response, in the request that ended it.
+ * https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
+ */
+import { type AnyClass, isClass, wrapClass } from './cloudflare-class.ts'
+import { Life, type WaitUntilContext } from './cloudflare-context.ts'
+import { callHandler } from './cloudflare-invocation.ts'
+import {
+  BUDGET_MILLIS,
+  type CloudflareOptions,
+  type FlushableProcessor,
+  type FlushableProvider,
+  type FlushTarget,
+  flushTarget,
+  hasMethods,
+  show,
+  targetOf,
+  warn,
+  wrong,
+} from './cloudflare-target.ts'
+
+export type { WaitUntilContext } from './cloudflare-context.ts'
+export type { CloudflareOptions, FlushableProcessor, FlushableProvider } from './cloudflare-target.ts'
+
+const HANDLERS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'trace'] as const
+/** What the runtime also looks for, and which is left as it is. */
+const OTHERS = ['tailStream', 'connect', 'test'] as const
+
+type HandlerName = (typeof HANDLERS)[number] | (typeof OTHERS)[number]
+
+type AnyFunction = (...args: never[]) => unknown
+
+/** What comes of a wrapped handler: the same type; of an object, its handlers. */
+export type WrappedHandler<Handler> = Handler extends AnyFunction | AnyClass
+  ? Handler
+  : Pick<Handler, Extract<keyof Handler, HandlerName>>
+
+/**
+ * Wraps a Worker: an object with `fetch`, `scheduled`, `queue`, `email` or `tail` handlers, one such function, or a
+ * class that extends `WorkerEntrypoint`. After each call what has ended is flushed under `waitUntil`, within what is
+ * left of its 30 s: of a streamed response when its body is over, and again when the program's own `waitUntil` work is.
+ * Results and errors stay what they are. The promise given to `waitUntil` never rejects.
+ *
+ * Where there is no context, or its `waitUntil` throws, the response waits for the flush, for 2 s at most.
+ *
+ * @throws TypeError | RangeError if `handler` is neither of these, or an option is wrong.
+ *
+ * @example
+ * ```ts
+ * export default wrapHandler({
+ *   async fetch(request, env, ctx) {
+ *     return tracer.startActiveSpan('GET /', async (span) => {
+ *       try {
+ *         return await respond(request, env, ctx)
+ *       } finally {
+ *         span.end()
+ *       }
+ *     })
+ *   },
+ * }, { processor })
+ * ```
+ */
+export function wrapHandler<Handler extends object>(
+  handler: Handler,
+  options: CloudflareOptions,
+): WrappedHandler<Handler> {
+  const target = flushTarget('wrapHandler', options)
+  return wrap(handler, target) as WrappedHandler<Handler>
+}
+
+/**
+ * Wraps the class of a Durable Object: `fetch`, `alarm`, the handlers of hibernating WebSockets and every method that
+ * can be called by RPC flush when they are over. What a method returns, and when, stays what it is. The calls of one
+ * object share their flushes.
+ *
+ * @throws TypeError | RangeError if it is not a class, or an option is wrong.
+ *
+ * @example
+ * ```ts
+ * export const Counter = wrapDurableObject(class Counter extends DurableObject { … }, { processor })
+ * ```
+ */
+export function wrapDurableObject<Class extends AnyClass>(Class: Class, options: CloudflareOptions): Class {
+  const target = flushTarget('wrapDurableObject', options)
+  if (!isClass(Class)) throw wrong('wrapDurableObject', 'Class', 'a class', Class)
+  return wrapClass(Class, target)
+}
+
+/**
+ * Flushes what has ended by now, and keeps the request alive for it. For what is not a handler, and for those who would
+ * rather not be wrapped. Never throws; the promise settles within `timeoutMillis`, and never rejects. Where there is no
+ * context, or its `waitUntil` throws, the flush has begun all the same: await the promise to be sure of it.
+ *
+ * @param ctx - The `ExecutionContext`, the `DurableObjectState`, or the `waitUntil` of either, bound to it.
+ * @param processor - Our `BatchSpanProcessor`, or a tracer provider.
+ * @param options - `timeoutMillis` defaults to 28,500, which is what `waitUntil` gives, less a margin.
+ *
+ * @example
+ * ```ts
+ * flushOnWaitUntil(ctx, processor)
+ * ```
+ */
+export function flushOnWaitUntil(
+  ctx: WaitUntilContext | WaitUntilContext['waitUntil'] | undefined,
+  processor: FlushableProcessor | FlushableProvider,
+  options?: Pick<CloudflareOptions, 'timeoutMillis'>,
+): Promise<void> {
+  const flush = targetOf(processor)
+  if (flush === undefined) {
+    warn(`flushOnWaitUntil: processor must be a processor or a provider, not ${show(processor)}`)
+    return Promise.resolve()
+  }
+  const millis = Number(options?.timeoutMillis ?? BUDGET_MILLIS)
+  const flushed = flush(millis > 0 && millis < BUDGET_MILLIS ? millis : BUDGET_MILLIS, false)
+  const life = typeof ctx === 'function' ? new Life({ waitUntil: (promise) => ctx(promise) }) : Life.of(ctx)
+  life?.keep(flushed)
+  return flushed
+}
+
+function wrap(handler: object, target: FlushTarget): unknown {
+  if (isClass(handler)) return wrapClass(handler, target)
+  if (typeof handler === 'function') return wrapFunction(handler as AnyFunction, target)
+  if (typeof handler !== 'object' || handler === null) throw wrongHandler(handler)
+  const methods = handler as Record<HandlerName, AnyFunction>
+  const wrapped: Partial<Record<HandlerName, AnyFunction>> = {}
+  for (const name of HANDLERS) {
+    // Looked up at each call, as the runtime would.
+    if (hasMethods(handler, name)) wrapped[name] = wrapFunction((...args) => methods[name](...args), target)
+  }
+  for (const name of OTHERS) {
+    if (hasMethods(handler, name)) wrapped[name] = (...args) => methods[name](...args)
+  }
+  if (Object.keys(wrapped).length === 0) throw wrongHandler(handler)
+  return wrapped
+}
+
+function wrapFunction(handler: AnyFunction, target: FlushTarget): AnyFunction {
+  return function (this: unknown, ...args) {
+    // A module's handler has its context at the end; one of Pages, or of a service worker, has all in its first argument.
+    const [event, , ctx] = args as unknown[]
+    const life = Life.of(hasMethods(ctx, 'waitUntil') ? ctx : event)
+    return callHandler({ target, life, event: requestOf(event) }, () => handler.apply(this, args))
+  }
+}
+
+function requestOf(event: unknown): unknown {
+  return (event as { request?: unknown } | null | undefined)?.request ?? event
+}
+
+function wrongHandler(handler: unknown): Error {
+  const expected = `a function, a class, or an object with one of the handlers ${HANDLERS.join(', ')}`
+  return wrong('wrapHandler', 'handler', expected, handler)
+}
