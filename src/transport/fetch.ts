@@ -10,6 +10,12 @@ import {
   type TransportResult,
 } from './transport.ts'
 
+/**
+ * Next.js makes a span of every `fetch` but its own. Without a context manager, as on its edge, nothing else would tell it
+ * that this one is not to be traced, and each export would make the next one necessary. Others ignore it.
+ */
+const NOT_TO_BE_TRACED = { next: { internal: true } }
+
 /** How undici and Bun name a connection that the server closed. */
 const CLOSED_SOCKET = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/
 
@@ -31,6 +37,7 @@ export function createTransport({ fetch: injected }: TransportOptions = {}): Tra
         body: body as Uint8Array<ArrayBuffer>,
         redirect: 'manual',
         signal,
+        ...NOT_TO_BE_TRACED,
       })
     } catch (error) {
       if (signal.aborted) return failure('aborted', signal.reason)

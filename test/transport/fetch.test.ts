@@ -25,8 +25,16 @@ describe('the transport over an injected or replaced fetch', () => {
     const { body, headers, signal, ...rest } = request()
     await createTransport({ fetch }).post({ body, headers, signal, ...rest })
     expect(fetch.mock.calls).toEqual([
-      [URL_TEXT, { method: 'POST', headers, body, redirect: 'manual', signal }],
+      [URL_TEXT, expect.objectContaining({ method: 'POST', headers, body, redirect: 'manual', signal })],
     ])
+    expect(fetch.mock.calls[0]![1]).not.toHaveProperty('credentials')
+    expect(fetch.mock.calls[0]![1]).not.toHaveProperty('keepalive')
+  })
+
+  it('B29: Next.js, which traces every fetch, is told that this is none of the program', async () => {
+    const fetch = vi.fn<FetchFunction>(async () => new Response())
+    await createTransport({ fetch }).post(request())
+    expect(fetch.mock.calls[0]![1]).toMatchObject({ next: { internal: true } })
   })
 
   it('B31: calls fetch before it returns', () => {
