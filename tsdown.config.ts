@@ -1,23 +1,31 @@
+import { readFileSync } from 'node:fs'
 import { defineConfig } from 'tsdown'
 
+interface Manifest {
+  readonly exports: Record<string, { readonly import?: { readonly types: string } }>
+}
+
+const { exports } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as Manifest
+
+/** What package.json exports: dist/lifecycle/node.js is built from src/lifecycle/node.ts. */
+const publicEntries = Object.values(exports).flatMap(({ import: entry }) =>
+  entry === undefined ? [] : [entry.types.replace(/^\.\/dist\/(.+)\.d\.ts$/, '$1')],
+)
+
+/** `#transport` of package.json chooses between them by condition, where the package is used. */
+const transports = ['transport/fetch', 'transport/node-http']
+
 export default defineConfig({
-  // A new public subpath is one line here and one entry in the `exports` of package.json.
-  entry: {
-    index: 'src/index.ts',
-    cloudflare: 'src/lifecycle/cloudflare.ts',
-    'transport/fetch': 'src/transport/fetch.ts',
-    'transport/node-http': 'src/transport/node-http.ts',
-  },
+  entry: Object.fromEntries([...publicEntries, ...transports].map((name) => [name, `src/${name}.ts`])),
   format: ['esm', 'cjs'],
   platform: 'neutral',
   target: 'es2022',
   deps: {
-    // `#transport` stays an import: package.json chooses the file by condition, where the package is used.
     neverBundle: ['#transport', '@opentelemetry/api', /^node:/],
     onlyBundle: [],
   },
-  // The transports are not public, and need no types. A new public subpath is one entry here, too.
-  dts: { entry: ['src/index.ts', 'src/lifecycle/cloudflare.ts'], sourcemap: true },
+  // The transports are not public, and need no types.
+  dts: { entry: publicEntries.map((name) => `src/${name}.ts`), sourcemap: true },
   sourcemap: true,
   checks: { legacyCjs: false, pluginTimings: false },
   failOnWarn: true,

@@ -9,7 +9,8 @@ export default defineConfig({
     alias: [
       { find: /^#transport$/, replacement: path('src/transport/node-http.ts') },
       { find: /^tailrace$/, replacement: path('src/index.ts') },
-      { find: /^tailrace\/cloudflare$/, replacement: path('src/lifecycle/cloudflare.ts') },
+      { find: /^tailrace\/testing$/, replacement: path('src/testing.ts') },
+      { find: /^tailrace\/(\w+)$/, replacement: path('src/lifecycle/$1.ts') },
     ],
   },
   test: {
