@@ -10,6 +10,7 @@ import {
   type SpanExporter,
 } from 'tailrace'
 import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloudflare'
+import { InMemoryCollector } from 'tailrace/testing'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
@@ -54,3 +55,4 @@ export const Counter = wrapDurableObject(
 )
 export const { count }: { count: number } = new Counter()
 export const flushed: Promise<void> = flushOnWaitUntil({ waitUntil() {} }, processor)
+export const collected = new OTLPTraceExporter({ fetch: new InMemoryCollector().fetch })

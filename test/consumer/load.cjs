@@ -17,3 +17,10 @@ deepEqual(Object.keys(require('tailrace/cloudflare')).sort(), [
   'wrapDurableObject',
   'wrapHandler',
 ])
+deepEqual(Object.keys(require('tailrace/testing')).sort(), [
+  'FakePlatform',
+  'InMemoryCollector',
+  'expectBalanced',
+  'expectDelivered',
+  'fakeLambdaContext',
+])

@@ -18,3 +18,10 @@ deepEqual(Object.keys(await import('tailrace/cloudflare')).sort(), [
   'wrapDurableObject',
   'wrapHandler',
 ])
+deepEqual(Object.keys(await import('tailrace/testing')).sort(), [
+  'FakePlatform',
+  'InMemoryCollector',
+  'expectBalanced',
+  'expectDelivered',
+  'fakeLambdaContext',
+])

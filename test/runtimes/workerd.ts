@@ -150,7 +150,7 @@ export async function bundleWorker(program: string, collector: string): Promise<
     conditions: ['workerd', 'worker', 'browser'],
     mainFields: ['browser', 'module', 'main'],
     external: ['cloudflare:*'],
-    alias: { tailrace: `${root}dist/index.js`, 'tailrace/cloudflare': `${root}dist/cloudflare.js` },
+    alias: { tailrace: `${root}dist/index.js`, 'tailrace/cloudflare': `${root}dist/lifecycle/cloudflare.js` },
     define: { COLLECTOR: JSON.stringify(collector) },
     // Otherwise esbuild follows the `paths` of tsconfig.json out of dist and into src.
     tsconfigRaw: '{}',
