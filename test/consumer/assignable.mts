@@ -10,7 +10,9 @@ import {
   type SpanExporter,
 } from 'tailrace'
 import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloudflare'
+import * as next from 'tailrace/next'
 import { InMemoryCollector } from 'tailrace/testing'
+import * as vercel from 'tailrace/vercel'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
@@ -55,4 +57,11 @@ export const Counter = wrapDurableObject(
 )
 export const { count }: { count: number } = new Counter()
 export const flushed: Promise<void> = flushOnWaitUntil({ waitUntil() {} }, processor)
+export const handlers = [
+  vercel.wrapHandler((request: Request) => new Response(request.url), { processor }),
+  vercel.wrapHandler(async () => new Response(), { provider: provider2, waitUntil: () => {} }),
+  next.wrapHandler((request: Request) => new Response(request.url), { provider: provider1, after: () => {} }),
+]
+export const perRequest2: sdk2.SpanProcessor[] = [vercel.flushEachRequest(processor)]
+export const perRequest1: sdk1.SpanProcessor[] = [next.flushEachRequest(processor, { after: () => {} })]
 export const collected = new OTLPTraceExporter({ fetch: new InMemoryCollector().fetch })

@@ -17,6 +17,8 @@ deepEqual(Object.keys(require('tailrace/cloudflare')).sort(), [
   'wrapDurableObject',
   'wrapHandler',
 ])
+deepEqual(Object.keys(require('tailrace/next')).sort(), ['flushEachRequest', 'wrapHandler'])
+deepEqual(Object.keys(require('tailrace/vercel')).sort(), ['flushEachRequest', 'wrapHandler'])
 deepEqual(Object.keys(require('tailrace/testing')).sort(), [
   'FakePlatform',
   'InMemoryCollector',

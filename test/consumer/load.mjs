@@ -18,6 +18,8 @@ deepEqual(Object.keys(await import('tailrace/cloudflare')).sort(), [
   'wrapDurableObject',
   'wrapHandler',
 ])
+deepEqual(Object.keys(await import('tailrace/next')).sort(), ['flushEachRequest', 'wrapHandler'])
+deepEqual(Object.keys(await import('tailrace/vercel')).sort(), ['flushEachRequest', 'wrapHandler'])
 deepEqual(Object.keys(await import('tailrace/testing')).sort(), [
   'FakePlatform',
   'InMemoryCollector',
