@@ -13,6 +13,7 @@ import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloud
 import * as next from 'tailrace/next'
 import { InMemoryCollector } from 'tailrace/testing'
 import * as vercel from 'tailrace/vercel'
+import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
@@ -65,3 +66,10 @@ export const handlers = [
 export const perRequest2: sdk2.SpanProcessor[] = [vercel.flushEachRequest(processor)]
 export const perRequest1: sdk1.SpanProcessor[] = [next.flushEachRequest(processor, { after: () => {} })]
 export const collected = new OTLPTraceExporter({ fetch: new InMemoryCollector().fetch })
+const targets = [processor, new sdk2.BasicTracerProvider(), new sdk1.BasicTracerProvider()]
+
+export const disposers = [
+  shutdownOnSignal(targets, { signals: ['SIGTERM'], onDone: ({ status }) => status }),
+  shutdownOnSignal(processor),
+  flushBeforeExit(targets),
+]

@@ -26,3 +26,16 @@ deepEqual(Object.keys(require('tailrace/testing')).sort(), [
   'expectDelivered',
   'fakeLambdaContext',
 ])
+// Shared code must not end up in another entry.
+const loaded = Object.keys(require.cache).map((path) => path.replace(/^.*\/dist\//, ''))
+deepEqual(
+  loaded.filter((path) => /^(lifecycle\/)?\w+\.cjs$/.test(path)),
+  ['index.cjs'],
+)
+
+for (const [subpath, names] of Object.entries({
+  node: ['flushBeforeExit', 'shutdownOnSignal'],
+})) {
+  const entry = require(`tailrace/${subpath}`)
+  deepEqual(Object.keys(entry).sort(), names)
+}

@@ -27,3 +27,9 @@ deepEqual(Object.keys(await import('tailrace/testing')).sort(), [
   'expectDelivered',
   'fakeLambdaContext',
 ])
+for (const [subpath, names] of Object.entries({
+  node: ['flushBeforeExit', 'shutdownOnSignal'],
+})) {
+  const entry = await import(`tailrace/${subpath}`)
+  deepEqual(Object.keys(entry).sort(), names)
+}

@@ -6,13 +6,17 @@ import { build } from 'esbuild'
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/tailrace', import.meta.url))
 
+/** The entries that are not the root. */
+const SUBPATHS = ['node']
+
 /**
  * Bundles a program under `test/programs`; packages stay outside.
+ * @param directory - Where the bundle goes, and where the packages are looked for.
  * @returns The path of the bundle, one for each process that asks.
  */
-export async function bundleProgram(program: string): Promise<string> {
-  await mkdir(CACHE, { recursive: true })
-  const outfile = join(CACHE, `${basename(program, '.ts')}-${process.pid}.mjs`)
+export async function bundleProgram(program: string, directory = CACHE): Promise<string> {
+  await mkdir(directory, { recursive: true })
+  const outfile = join(directory, `${basename(program, '.ts')}-${process.pid}.mjs`)
   await build({
     entryPoints: [fileURLToPath(new URL(`../programs/${program}`, import.meta.url))],
     outfile,
@@ -23,6 +27,12 @@ export async function bundleProgram(program: string): Promise<string> {
     packages: 'external',
     // `packages` would leave these outside as well.
     alias: {
+      ...Object.fromEntries(
+        SUBPATHS.map((name) => [
+          `tailrace/${name}`,
+          fileURLToPath(new URL(`../../src/lifecycle/${name}.ts`, import.meta.url)),
+        ]),
+      ),
       tailrace: fileURLToPath(new URL('../../src/index.ts', import.meta.url)),
       '#transport': fileURLToPath(new URL('../../src/transport/node-http.ts', import.meta.url)),
     },
