@@ -13,6 +13,10 @@ import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloud
 import * as next from 'tailrace/next'
 import { InMemoryCollector } from 'tailrace/testing'
 import * as vercel from 'tailrace/vercel'
+import * as forExpress from 'tailrace/express'
+import * as forFastify from 'tailrace/fastify'
+import * as forHono from 'tailrace/hono'
+import * as forKoa from 'tailrace/koa'
 import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
@@ -73,3 +77,10 @@ export const disposers = [
   shutdownOnSignal(processor),
   flushBeforeExit(targets),
 ]
+export const middlewares = targets.flatMap((provider) => [
+  forExpress.flushAfterResponse({ provider }),
+  forFastify.flushAfterResponse({ provider }),
+  forHono.flushAfterResponse({ provider }),
+  forKoa.flushAfterResponse({ provider }),
+])
+export const middleware = forExpress.flushAfterResponse({ processor })

@@ -34,6 +34,10 @@ deepEqual(
 )
 
 for (const [subpath, names] of Object.entries({
+  express: ['flushAfterResponse'],
+  fastify: ['flushAfterResponse'],
+  hono: ['flushAfterResponse'],
+  koa: ['flushAfterResponse'],
   node: ['flushBeforeExit', 'shutdownOnSignal'],
 })) {
   const entry = require(`tailrace/${subpath}`)

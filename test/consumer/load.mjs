@@ -28,6 +28,10 @@ deepEqual(Object.keys(await import('tailrace/testing')).sort(), [
   'fakeLambdaContext',
 ])
 for (const [subpath, names] of Object.entries({
+  express: ['flushAfterResponse'],
+  fastify: ['flushAfterResponse'],
+  hono: ['flushAfterResponse'],
+  koa: ['flushAfterResponse'],
   node: ['flushBeforeExit', 'shutdownOnSignal'],
 })) {
   const entry = await import(`tailrace/${subpath}`)

@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/tailrace', import.meta.url))
 
 /** The entries that are not the root. */
-const SUBPATHS = ['node']
+const SUBPATHS = ['express', 'fastify', 'hono', 'koa', 'node']
 
 /**
  * Bundles a program under `test/programs`; packages stay outside.
@@ -36,6 +36,8 @@ export async function bundleProgram(program: string, directory = CACHE): Promise
       tailrace: fileURLToPath(new URL('../../src/index.ts', import.meta.url)),
       '#transport': fileURLToPath(new URL('../../src/transport/node-http.ts', import.meta.url)),
     },
+    // The nearest tsconfig.json has paths that lead to types.
+    tsconfigRaw: '{}',
     logLevel: 'warning',
   })
   return outfile
