@@ -140,10 +140,8 @@ describe('the source tree', () => {
   it('only the Node-only files name a node: module', () => {
     const isNodeOnly = (path: string) =>
       path === 'transport/node-http.ts' ||
-      path === 'lifecycle/node.ts' ||
       path === 'testing/platform.ts' ||
-      /^lifecycle\/lambda[^/]*\.ts$/.test(path)
-      path === 'transport/node-http.ts' || /^lifecycle\/(node|lambda)[^/]*\.ts$/.test(path)
+      /^lifecycle\/(node|lambda)[^/]*\.ts$/.test(path)
     const importersOf = (path: string) =>
       files.filter((file) => file.imports.some(({ specifier }) => resolve(file.path, specifier) === path))
     for (const { path, imports } of files) {

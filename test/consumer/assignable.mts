@@ -10,14 +10,14 @@ import {
   type SpanExporter,
 } from 'tailrace'
 import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloudflare'
-import * as next from 'tailrace/next'
-import { InMemoryCollector } from 'tailrace/testing'
-import * as vercel from 'tailrace/vercel'
 import * as forExpress from 'tailrace/express'
 import * as forFastify from 'tailrace/fastify'
 import * as forHono from 'tailrace/hono'
 import * as forKoa from 'tailrace/koa'
+import * as next from 'tailrace/next'
 import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
+import { InMemoryCollector } from 'tailrace/testing'
+import * as vercel from 'tailrace/vercel'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
