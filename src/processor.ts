@@ -1,6 +1,7 @@
 /** The span's front door. */
 import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
+import { hostAllowance } from './flush-policy.ts'
 import { flushOnPageHide } from './lifecycle/browser.ts'
 import { type BatchSpanProcessorOptions, configureProcessor, readCall, show } from './options.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
@@ -102,11 +103,16 @@ export class BatchSpanProcessor {
   }
 
   /**
-   * Like `flush`, for callers that have no use for the result.
+   * Like `flush`, for callers that have no use for the result. Without options, within an invocation that a lifecycle
+   * helper watches over (`tailrace/lambda`), it keeps to what the helper allows: no longer than the invocation has
+   * left, or not at all, where the helper sees to the flush after the response.
    * @param options - `timeoutMillis` defaults to `flushTimeoutMillis` (2000).
    */
   async forceFlush(options?: FlushOptions): Promise<void> {
-    await this.flush(options)
+    const allowance = options === undefined ? hostAllowance() : undefined
+    if (allowance === undefined) await this.flush(options)
+    else if (allowance.defer !== undefined) allowance.defer((later) => this.flush(later))
+    else await this.flush({ timeoutMillis: Math.min(this.#flushTimeoutMillis, allowance.timeoutMillis) })
   }
 
   /**

@@ -77,6 +77,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   version: [],
   environment: [],
   request: [],
+  'flush-policy': ['types'],
   pipeline: ['types', 'request'],
   options: ['environment', 'pipeline', 'types', 'request'],
   transport: ['types', 'environment'],
@@ -84,6 +85,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   exporters: ['pipeline', 'otlp', 'types'],
   processor: ['pipeline', 'options', 'types', 'exporters', 'lifecycle'],
   testing: ['types'],
+  processor: ['pipeline', 'options', 'types', 'flush-policy', 'exporters', 'lifecycle'],
   index: ['processor', 'options', 'otlp', 'exporters', 'pipeline', 'types'],
 }
 
