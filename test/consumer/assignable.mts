@@ -18,6 +18,8 @@ import * as next from 'tailrace/next'
 import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
 import { InMemoryCollector } from 'tailrace/testing'
 import * as vercel from 'tailrace/vercel'
+import { wrapHandler } from 'tailrace/lambda'
+import { isRegistered } from 'tailrace/lambda/extension'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
@@ -84,3 +86,9 @@ export const middlewares = targets.flatMap((provider) => [
   forKoa.flushAfterResponse({ provider }),
 ])
 export const middleware = forExpress.flushAfterResponse({ processor })
+// A wrapped handler has the type of the handler.
+type Handler = (event: { name: string }, context: { awsRequestId: string }) => Promise<string>
+export const greet: Handler = wrapHandler(async ({ name }: { name: string }) => name, { processor })
+export const wrapped2: Handler = wrapHandler<Handler>(async ({ name }) => name, { provider: provider2 })
+export const wrapped1: Handler = wrapHandler<Handler>(async ({ name }) => name, { provider: provider1 })
+export const registered: boolean = isRegistered

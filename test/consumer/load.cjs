@@ -43,3 +43,9 @@ for (const [subpath, names] of Object.entries({
   const entry = require(`tailrace/${subpath}`)
   deepEqual(Object.keys(entry).sort(), names)
 }
+])
+const lambda = require('tailrace/lambda')
+deepEqual(Object.keys(lambda).sort(), ['registerExtension', 'wrapHandler'])
+lambda.wrapHandler(async () => 'value', { processor })
+// Outside Lambda there is nothing to register with.
+deepEqual(require('tailrace/lambda/extension').isRegistered, false)

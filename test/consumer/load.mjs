@@ -37,3 +37,10 @@ for (const [subpath, names] of Object.entries({
   const entry = await import(`tailrace/${subpath}`)
   deepEqual(Object.keys(entry).sort(), names)
 }
+])
+const lambda = await import('tailrace/lambda')
+deepEqual(Object.keys(lambda).sort(), ['registerExtension', 'wrapHandler'])
+const wrapped = lambda.wrapHandler(async () => 'value', { processor })
+deepEqual(await wrapped(), 'value')
+// Outside Lambda there is nothing to register with.
+deepEqual(await import('tailrace/lambda/extension').then((preload) => preload.isRegistered), false)
