@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { defineConfig } from 'tsdown'
+import { defineConfig, type UserConfig } from 'tsdown'
 
 interface Manifest {
   readonly exports: Record<string, { readonly import?: { readonly types: string } }>
@@ -7,26 +7,50 @@ interface Manifest {
 
 const { exports } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as Manifest
 
+/** The preload for Lambda: built by itself, see below. */
+const PRELOAD = 'lambda/extension'
+
 /** What package.json exports: dist/lifecycle/node.js is built from src/lifecycle/node.ts. */
-const publicEntries = Object.values(exports).flatMap(({ import: entry }) =>
-  entry === undefined ? [] : [entry.types.replace(/^\.\/dist\/(.+)\.d\.ts$/, '$1')],
-)
+const publicEntries = Object.values(exports)
+  .flatMap(({ import: entry }) => entry?.types.replace(/^\.\/dist\/(.+)\.d\.ts$/, '$1') ?? [])
+  .filter((name) => name !== PRELOAD)
 
 /** `#transport` of package.json chooses between them by condition, where the package is used. */
 const transports = ['transport/fetch', 'transport/node-http']
 
-export default defineConfig({
-  entry: Object.fromEntries([...publicEntries, ...transports].map((name) => [name, `src/${name}.ts`])),
-  format: ['esm', 'cjs'],
+const common: UserConfig = {
   platform: 'neutral',
   target: 'es2022',
   deps: {
     neverBundle: ['#transport', '@opentelemetry/api', /^node:/],
     onlyBundle: [],
   },
-  // The transports are not public, and need no types.
-  dts: { entry: publicEntries.map((name) => `src/${name}.ts`), sourcemap: true },
   sourcemap: true,
   checks: { legacyCjs: false, pluginTimings: false },
   failOnWarn: true,
-})
+}
+
+export default defineConfig([
+  {
+    ...common,
+    entry: Object.fromEntries([...publicEntries, ...transports].map((name) => [name, `src/${name}.ts`])),
+    format: ['esm', 'cjs'],
+    // The transports are not public, and need no types.
+    dts: { entry: publicEntries.map((name) => `src/${name}.ts`), sourcemap: true },
+  },
+  // A file by itself, so that a layer can hold it. Only a module can await Lambda's answer.
+  {
+    ...common,
+    entry: { [PRELOAD]: 'src/lifecycle/lambda-extension.ts' },
+    format: 'esm',
+    dts: true,
+    clean: false,
+  },
+  {
+    ...common,
+    entry: { [PRELOAD]: 'src/lifecycle/lambda-extension-require.ts' },
+    format: 'cjs',
+    dts: true,
+    clean: false,
+  },
+])

@@ -83,3 +83,8 @@ export function environmentBoolean(name: string): boolean | undefined {
 export function environmentEnum<const T extends string>(name: string, values: readonly T[]): T | undefined {
   return parsed(name, (value) => values.find((known) => known === value.toLowerCase()), values.join(' or '))
 }
+
+/** Whether this is Cloudflare Workers. `navigator.userAgent` says so, too, but not with an old compatibility date. */
+export function isWorkers(): boolean {
+  return 'WebSocketPair' in globalThis
+}

@@ -1,6 +1,6 @@
 /** The options of the processor: defaults, validation, `OTEL_BSP_*`. */
 import type { MeterProvider } from '@opentelemetry/api'
-import { environmentNumber, warnOnce } from './environment.ts'
+import { environmentNumber, isWorkers, warnOnce } from './environment.ts'
 import { type CircuitBreakerOptions, DEFAULT_CIRCUIT_BREAKER } from './pipeline/breaker.ts'
 import { MAX_DELAY_MILLIS } from './pipeline/deadline.ts'
 import { type Drop, describe, log } from './pipeline/report.ts'
@@ -294,11 +294,6 @@ function choose<Name extends keyof typeof CHOICES>(
 function check(value: unknown, type: 'boolean' | 'function' | 'object', name: string): void {
   const fits = type === 'object' ? isObject(value) : typeof value === type
   if (value !== undefined && !fits) throw wrong(name, value, type === 'object' ? 'an object' : `a ${type}`)
-}
-
-/** `navigator.userAgent` says so, too, but not with an old compatibility date. */
-function isWorkers(): boolean {
-  return 'WebSocketPair' in globalThis
 }
 
 function isObject(value: unknown): value is object {

@@ -83,7 +83,6 @@ const ALLOWED: Record<string, readonly string[]> = {
   transport: ['types', 'environment'],
   otlp: ['transport', 'pipeline', 'types', 'environment', 'version'],
   exporters: ['pipeline', 'otlp', 'types'],
-  processor: ['pipeline', 'options', 'types', 'exporters', 'lifecycle'],
   testing: ['types'],
   processor: ['pipeline', 'options', 'types', 'flush-policy', 'exporters', 'lifecycle'],
   index: ['processor', 'options', 'otlp', 'exporters', 'pipeline', 'types'],

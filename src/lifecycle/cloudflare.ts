@@ -47,17 +47,9 @@ export type WrappedHandler<Handler> = Handler extends AnyFunction | AnyClass
  *
  * @example
  * ```ts
- * export default wrapHandler({
- *   async fetch(request, env, ctx) {
- *     return tracer.startActiveSpan('GET /', async (span) => {
- *       try {
- *         return await respond(request, env, ctx)
- *       } finally {
- *         span.end()
- *       }
- *     })
- *   },
- * }, { processor })
+ * import { wrapHandler } from 'tailrace/cloudflare'
+ *
+ * export default wrapHandler({ fetch: (request: Request) => new Response(request.url) }, { processor })
  * ```
  */
 export function wrapHandler<Handler extends object>(
@@ -77,7 +69,12 @@ export function wrapHandler<Handler extends object>(
  *
  * @example
  * ```ts
- * export const Counter = wrapDurableObject(class Counter extends DurableObject { … }, { processor })
+ * import { wrapDurableObject } from 'tailrace/cloudflare'
+ *
+ * class Room {
+ *   fetch = (request: Request) => new Response(request.url)
+ * }
+ * export const ChatRoom = wrapDurableObject(Room, { processor })
  * ```
  */
 export function wrapDurableObject<Class extends AnyClass>(Class: Class, options: CloudflareOptions): Class {
@@ -97,7 +94,14 @@ export function wrapDurableObject<Class extends AnyClass>(Class: Class, options:
  *
  * @example
  * ```ts
- * flushOnWaitUntil(ctx, processor)
+ * import { flushOnWaitUntil } from 'tailrace/cloudflare'
+ *
+ * export default {
+ *   fetch(request: Request, env: object, ctx: { waitUntil(promise: Promise<unknown>): void }) {
+ *     flushOnWaitUntil(ctx, processor)
+ *     return new Response(request.url)
+ *   },
+ * }
  * ```
  */
 export function flushOnWaitUntil(

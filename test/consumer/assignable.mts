@@ -9,17 +9,17 @@ import {
   type ReadableSpan,
   type SpanExporter,
 } from 'tailrace'
-import { flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloudflare'
+import * as cloudflare from 'tailrace/cloudflare'
 import * as forExpress from 'tailrace/express'
 import * as forFastify from 'tailrace/fastify'
 import * as forHono from 'tailrace/hono'
 import * as forKoa from 'tailrace/koa'
+import * as lambda from 'tailrace/lambda'
+import { isRegistered } from 'tailrace/lambda/extension'
 import * as next from 'tailrace/next'
 import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
 import { InMemoryCollector } from 'tailrace/testing'
 import * as vercel from 'tailrace/vercel'
-import { wrapHandler } from 'tailrace/lambda'
-import { isRegistered } from 'tailrace/lambda/extension'
 
 const processor = new BatchSpanProcessor(new OTLPTraceExporter())
 
@@ -49,21 +49,21 @@ export const spans2: sdk2.ReadableSpan[] = new InMemorySpanExporter().getFinishe
 export const spansOf2: ReadableSpan[] = new sdk2.InMemorySpanExporter().getFinishedSpans()
 export const spansOf1: ReadableSpan[] = new sdk1.InMemorySpanExporter().getFinishedSpans()
 
-export const worker: { fetch(request: object): string } = wrapHandler(
+export const worker: { fetch(request: object): string } = cloudflare.wrapHandler(
   { fetch: (_request: object) => '', other: 1 },
   { processor },
 )
-export const oneFunction: (request: object) => string = wrapHandler((_request: object) => '', {
+export const oneFunction: (request: object) => string = cloudflare.wrapHandler((_request: object) => '', {
   provider: provider2,
 })
-export const Counter = wrapDurableObject(
+export const Counter = cloudflare.wrapDurableObject(
   class {
     readonly count = 1
   },
   { provider: provider1 },
 )
 export const { count }: { count: number } = new Counter()
-export const flushed: Promise<void> = flushOnWaitUntil({ waitUntil() {} }, processor)
+export const flushed: Promise<void> = cloudflare.flushOnWaitUntil({ waitUntil() {} }, processor)
 export const handlers = [
   vercel.wrapHandler((request: Request) => new Response(request.url), { processor }),
   vercel.wrapHandler(async () => new Response(), { provider: provider2, waitUntil: () => {} }),
@@ -86,9 +86,14 @@ export const middlewares = targets.flatMap((provider) => [
   forKoa.flushAfterResponse({ provider }),
 ])
 export const middleware = forExpress.flushAfterResponse({ processor })
+
 // A wrapped handler has the type of the handler.
 type Handler = (event: { name: string }, context: { awsRequestId: string }) => Promise<string>
-export const greet: Handler = wrapHandler(async ({ name }: { name: string }) => name, { processor })
-export const wrapped2: Handler = wrapHandler<Handler>(async ({ name }) => name, { provider: provider2 })
-export const wrapped1: Handler = wrapHandler<Handler>(async ({ name }) => name, { provider: provider1 })
+export const greet: Handler = lambda.wrapHandler(async ({ name }: { name: string }) => name, { processor })
+export const wrapped2: Handler = lambda.wrapHandler<Handler>(async ({ name }) => name, {
+  provider: provider2,
+})
+export const wrapped1: Handler = lambda.wrapHandler<Handler>(async ({ name }) => name, {
+  provider: provider1,
+})
 export const registered: boolean = isRegistered
