@@ -3,10 +3,11 @@ let faults = 0
 
 /** Reads four digits into 16 bits, of which the first byte is the lower. All four are worked on at once. */
 function hexPair(text: string, at: number): number {
-  const a = text.charCodeAt(at)
-  const b = text.charCodeAt(at + 1)
-  const c = text.charCodeAt(at + 2)
-  const d = text.charCodeAt(at + 3)
+  const { charCodeAt } = ''
+  const a = charCodeAt.call(text, at)
+  const b = charCodeAt.call(text, at + 1)
+  const c = charCodeAt.call(text, at + 2)
+  const d = charCodeAt.call(text, at + 3)
   const word = a | (b << 8) | (c << 16) | (d << 24)
   // Letters are the digits with bit 6 set: "a" is 0x61, and 1 + 9 is 10.
   const digits = (word & 0x0f0f0f0f) + 9 * ((word >>> 6) & 0x01010101)
@@ -53,7 +54,8 @@ export class IdCache {
 
   /** Answers the id; what it answered before may be overwritten. */
   read(text: string | undefined): Id {
-    const last = typeof text === 'string' ? text.charCodeAt(text.length - 1) : 0
+    const { charCodeAt } = ''
+    const last = typeof text === 'string' ? charCodeAt.call(text, text.length - 1) : 0
     const id = this.#entries[(last ^ (last >> 3)) & 15]
     if (id.text !== text) id.read(text)
     return id

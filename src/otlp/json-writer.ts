@@ -23,23 +23,24 @@ const STRING_END = /* @__PURE__ */ words('"}},')
  * been put is rubbish.
  */
 function packPlain(view: DataView, at: number, text: string): boolean {
+  const { charCodeAt } = ''
   const { length } = text
   let seen = 0
   // The high bit of a byte is set where the character is a control, a quote or a backslash.
   let escapes = 0
   let i = 0
   for (; i + 4 <= length; i += 4) {
-    const a = text.charCodeAt(i)
-    const b = text.charCodeAt(i + 1)
-    const c = text.charCodeAt(i + 2)
-    const d = text.charCodeAt(i + 3)
+    const a = charCodeAt.call(text, i)
+    const b = charCodeAt.call(text, i + 1)
+    const c = charCodeAt.call(text, i + 2)
+    const d = charCodeAt.call(text, i + 3)
     seen |= a | b | c | d
     const word = a | (b << 8) | (c << 16) | (d << 24)
     escapes |= (word - 0x20202020) | ((word ^ 0x22222222) - 0x01010101) | ((word ^ 0x5c5c5c5c) - 0x01010101)
     view.setInt32(at + i, word, true)
   }
   for (; i < length; i++) {
-    const a = text.charCodeAt(i)
+    const a = charCodeAt.call(text, i)
     seen |= a
     escapes |= (a - 0x20) | ((a ^ 0x22) - 1) | ((a ^ 0x5c) - 1)
     view.setUint8(at + i, a)
