@@ -143,6 +143,11 @@ export interface Attempt {
 export interface EncodedBatch {
   readonly body: Uint8Array
   readonly spanCount: number
+  /**
+   * How many attempts may still be reading `body`, where the sender counts them: its memory is used again when the batch
+   * is settled and there are none. An attempt that cannot tell when it is over is never counted out.
+   */
+  readers?: number
 }
 
 /** What metrics call an exporter. */

@@ -125,9 +125,11 @@ export class OTLPSender implements PipelineExporter {
     // Whoever aborted has had an answer by now: nothing must leave any more.
     if (signal.aborted) return this.#classify(failure('aborted', signal.reason), batch)
     const body = compressed ?? batch.body
+    batch.readers = (batch.readers ?? 0) + 1
     const result = await context.with(callersContext, () =>
       this.#transport.post({ url, headers, body, signal }),
     )
+    if (result.kind === 'response' && result.isRequestWritten) batch.readers--
     return this.#classify(result, batch, secrets)
   }
 

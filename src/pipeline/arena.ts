@@ -15,7 +15,7 @@
  * is taken, which copies the records into the request body, so the segments are free again at once.
  */
 import type { EncodedBatch, ReadableSpan, RecordSink, SpanEncoder } from '../types.ts'
-import { EncodedRecords, RecordColumns } from './encoded-records.ts'
+import { EncodedRecords, RecordColumns, Taken } from './encoded-records.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
 const SEGMENT_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class Segment {
 export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   readonly #encoder: SpanEncoder
   readonly #admission: Admission
-  readonly #taken = new Set<EncodedRecords>()
+  readonly #taken: Taken
   #head: Segment
   #headOffset = 0
   #tail: Segment
@@ -68,6 +68,7 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   constructor(encoder: SpanEncoder, admission: Admission) {
     this.#encoder = encoder
     this.#admission = admission
+    this.#taken = new Taken(encoder)
     // The first span brings the first real segment: a processor that never sees one costs nothing.
     this.#head = this.#tail = new Segment(0)
   }
@@ -157,9 +158,9 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
       records.sequences[i] = view.getFloat64(at, true)
       at += HEADER_BYTES + length
     }
-    const batch = new EncodedRecords(records, this.#encoder, this.#taken)
+    const batch = new EncodedRecords(records, this.#taken)
     this.#leaving = batch
-    for (let i = 0; i < count; i++) this.#stepOver()
+    this.#leave(segment, at, count, batch.bytes)
     try {
       batch.frame()
     } finally {
@@ -199,6 +200,8 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   }
 
   #countThatFits(maxCount: number, maxBytes: number): number {
+    // Most often all of them do.
+    if (this.#bytes <= maxBytes) return Math.min(maxCount, this.#count)
     let fits = 0
     let total = 0
     for (const { view, at } of this.#walk()) {
@@ -235,6 +238,21 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     this.#bytes -= length
     const { next } = this.#head
     if (this.#headOffset === this.#head.end && next !== undefined) this.#leaveHead(next)
+  }
+
+  /** Steps over all that lies in front of a place. */
+  #leave(last: Segment, offset: number, count: number, bytes: number): void {
+    let left = count
+    while (this.#head !== last) {
+      left -= this.#head.count
+      this.#head.count = 0
+      this.#leaveHead(this.#head.next as Segment)
+    }
+    last.count -= left
+    this.#headOffset = offset
+    this.#count -= count
+    this.#bytes -= bytes
+    if (offset === last.end && last.next !== undefined) this.#leaveHead(last.next)
   }
 
   #leaveHead(next: Segment): void {
@@ -285,7 +303,7 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   #forgetUnusedGroups(): void {
     const live = new Set<number>()
     for (const { view, at } of this.#walk()) live.add(view.getUint32(at + GROUP_AT, true))
-    for (const batch of this.#taken) batch.addGroups(live)
+    for (const batch of this.#taken.batches) batch.addGroups(live)
     this.#encoder.retainGroups(live)
     this.#groupLimit = Math.max(MIN_GROUP_LIMIT, 2 * this.#encoder.groupCount)
   }

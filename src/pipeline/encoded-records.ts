@@ -31,23 +31,55 @@ export class RecordColumns implements RecordTable {
   }
 }
 
+/** A body larger than this is not kept for the next batch. */
+const SPARE_BYTES_MAX = 2 ** 20
+
+/** The memory of request bodies. A fresh one takes longer than framing: its pages come from the system, zeroed. */
+class Bodies {
+  #spare: Uint8Array | undefined
+
+  allocate(bytes: number): Uint8Array {
+    const spare = this.#spare
+    this.#spare = undefined
+    if (spare !== undefined && spare.length >= bytes) return spare
+    // The next batch is about as large.
+    return new Uint8Array(bytes + (bytes >> 3))
+  }
+
+  /** The memory may be overwritten from now on. */
+  giveBack({ buffer }: Uint8Array): void {
+    const { byteLength } = buffer
+    if (byteLength > SPARE_BYTES_MAX || byteLength <= (this.#spare?.length ?? 0)) return
+    this.#spare = new Uint8Array(buffer)
+  }
+}
+
+/** What the batches of one queue share. */
+export class Taken {
+  readonly encoder: SpanEncoder
+  readonly batches = new Set<EncodedRecords>()
+  readonly bodies = new Bodies()
+
+  constructor(encoder: SpanEncoder) {
+    this.encoder = encoder
+  }
+}
+
 /** A batch of records. It owns the body they were framed into, and is framed again only after it was cut. */
 export class EncodedRecords implements Batch<EncodedBatch> {
   attempts = 0
   #records: RecordColumns
-  readonly #encoder: SpanEncoder
-  readonly #taken: Set<EncodedRecords>
+  readonly #taken: Taken
   #bytes = 0
   /** Records given up since the last framing; they are the first ones. */
   #dropped = 0
   #framed: EncodedBatch | undefined
 
-  constructor(records: RecordColumns, encoder: SpanEncoder, taken: Set<EncodedRecords>) {
+  constructor(records: RecordColumns, taken: Taken) {
     this.#records = records
-    this.#encoder = encoder
     this.#taken = taken
-    for (const length of records.lengths) this.#bytes += length
-    taken.add(this)
+    for (let i = 0; i < records.count; i++) this.#bytes += records.lengths[i] as number
+    taken.batches.add(this)
   }
 
   get count(): number {
@@ -72,7 +104,8 @@ export class EncodedRecords implements Batch<EncodedBatch> {
       this.#dropped = 0
     }
     const records = this.#records
-    const body = this.#encoder.frame(records, (bytes) => new Uint8Array(bytes))
+    const { encoder, bodies } = this.#taken
+    const body = encoder.frame(records, (bytes) => bodies.allocate(bytes))
     records.buffers.fill(body)
     this.#framed = { body, spanCount: records.count }
     return this.#framed
@@ -95,15 +128,17 @@ export class EncodedRecords implements Batch<EncodedBatch> {
   split(): [EncodedRecords, EncodedRecords] {
     const { count } = this.#records
     const middle = this.#dropped + (this.count >> 1)
-    this.release()
+    // The halves still lie in the body.
+    this.#taken.batches.delete(this)
     return [
-      new EncodedRecords(this.#records.slice(this.#dropped, middle), this.#encoder, this.#taken),
-      new EncodedRecords(this.#records.slice(middle, count), this.#encoder, this.#taken),
+      new EncodedRecords(this.#records.slice(this.#dropped, middle), this.#taken),
+      new EncodedRecords(this.#records.slice(middle, count), this.#taken),
     ]
   }
 
   release(): void {
-    this.#taken.delete(this)
+    const { batches, bodies } = this.#taken
+    if (batches.delete(this) && this.#framed?.readers === 0) bodies.giveBack(this.#framed.body)
   }
 
   addGroups(live: Set<number>): void {

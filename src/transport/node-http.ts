@@ -183,6 +183,7 @@ function exchange(route: Route, { headers, body, signal }: TransportRequest): Pr
       settle({
         kind: 'response',
         status: response.statusCode ?? 0,
+        isRequestWritten: request.writableFinished,
         header: (name) => {
           const value = response.headers[name]
           return Array.isArray(value) ? value[0] : value

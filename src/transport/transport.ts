@@ -33,6 +33,8 @@ export interface TransportResponse {
   readonly body: Uint8Array
   /** Why the body is incomplete. */
   readonly failure?: TransportFailure
+  /** The request's body has been written to the end, and nobody will look at it again. */
+  readonly isRequestWritten?: boolean
   /** @param name - In lower case. */
   header(name: string): string | undefined
 }

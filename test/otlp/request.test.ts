@@ -8,6 +8,7 @@ import { VERSION } from '../../src/version.ts'
 import { attempt, batchOf, senderOf } from '../helpers/attempts.ts'
 import { captureDiag } from '../helpers/captured-diag.ts'
 import { answers, type Collector, startCollector } from '../helpers/misbehaving-collector.ts'
+import { answersBeforeReading, hangsAfterReading } from '../helpers/misbehaviours.ts'
 
 const AGENT = `tailrace/${VERSION} OTel-OTLP-Exporter-JavaScript/${VERSION}`
 
@@ -113,6 +114,42 @@ describe('a request', () => {
     expect(fetch.mock.calls[1]![1].headers).not.toHaveProperty('content-encoding')
     expect(fetch.mock.calls[1]![1].body).toHaveLength(5)
     expect(log).toEqual(['tailrace: gzip is not available here: requests are sent uncompressed'])
+  })
+
+  it.each([
+    ['answered', 200],
+    ['refused', 503],
+  ])('says that nobody reads its body any more, once it is written and %s', async (_how, status) => {
+    collector.script(answers(status))
+    const batch = batchOf(1000)
+    await sender().send(batch, attempt())
+    expect(batch.readers).toBe(0)
+  })
+
+  it('that was given up may still be read, whatever later attempts say', async () => {
+    collector.script(hangsAfterReading())
+    const batch = batchOf(1000)
+    const exporter = sender()
+    const controller = new AbortController()
+    const given = exporter.send(batch, attempt(controller.signal))
+    await collector.whenRequests(1)
+    controller.abort()
+    await given
+    await exporter.send(batch, attempt())
+    expect(batch.readers).toBe(1)
+  })
+
+  it('that was answered before it was read may still be read', async () => {
+    collector.script(answersBeforeReading(200))
+    const batch = batchOf(4_000_000)
+    expect(await sender().send(batch, attempt())).toMatchObject({ kind: 'delivered' })
+    expect(batch.readers).toBe(1)
+  })
+
+  it('over `fetch` may still be read: nobody says when it has been', async () => {
+    const batch = batchOf(1)
+    await sender({ fetch: async () => new Response() }).send(batch, attempt())
+    expect(batch.readers).toBe(1)
   })
 
   it('B35: above maxRequestBytes is never sent', async () => {
