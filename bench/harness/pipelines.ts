@@ -127,6 +127,8 @@ function tailraceProcessor({ url, options }: Target, deliver: (count: number) =>
     createEncoder: () => side.createEncoder(),
     async send(batch, attempt) {
       const outcome = url ? await side.send(batch, attempt) : ({ kind: 'delivered', rejected: 0 } as const)
+      // As after a request that has been written to its end.
+      if (!url) batch.readers = 0
       if (outcome.kind !== 'delivered') throw outcome.error
       deliver(batch.spanCount - outcome.rejected)
       return outcome

@@ -29,6 +29,24 @@ export function verdict({ figures, goal }: Line): 'aim' | 'ok' | 'below' | '' {
   return reaches(goal.required) ? 'ok' : 'below'
 }
 
+/**
+ * The lines of which no round came to half of what is required: noise makes rounds bad, but not all of them, so what is
+ * left is a change that costs half of the speed.
+ */
+export function collapsed(answers: readonly Answer[]): string[] {
+  return answers.flatMap(({ question, lines }) =>
+    lines
+      .filter(({ isRatioToStock, goal, figures }) => {
+        if (!isRatioToStock || goal?.sense !== 'at least') return false
+        return !figures.some((figure) => figure >= goal.required / 2)
+      })
+      .map(
+        ({ label, figures, goal }) =>
+          `${question.name}: ${label}: ${spread(figures)}× is below half of ${goal?.required}× in every round`,
+      ),
+  )
+}
+
 function bound(line: Line, value: number | undefined): string {
   if (value === undefined) return ''
   return `${line.goal?.sense === 'at least' ? '≥' : '≤'} ${value}${unitOf(line)}`

@@ -62,7 +62,7 @@ export async function segmentsLine(
   const rounds: Round[] = []
   // One variant, so one process a round.
   for (const round of await bench.rounds(['all'], {
-    settings: { segments: bench.isQuick ? 10 : 30 },
+    settings: { segments: bench.isQuick ? 6 : 30 },
     ...(receiver && { receiver }),
   })) {
     rounds.push(round)
