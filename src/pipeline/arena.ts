@@ -1,5 +1,5 @@
 /**
- * Encoded spans, back to back in segments of 64 KiB: no object on the heap for a span that waits.
+ * Encoded spans, back to back in segments of 64 KiB, the first of 4: no object on the heap for a span that waits.
  *
  *     head                                                  tail
  *      │                                                     │
@@ -19,6 +19,8 @@ import { EncodedRecords, RecordColumns, Taken } from './encoded-records.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
 const SEGMENT_BYTES = 64 * 1024
+/** The first one: an export on its own, or a short invocation, has few spans, and memory has to be zeroed. */
+const FIRST_SEGMENT_BYTES = 4 * 1024
 /** Segments kept for reuse: enough for 2,048 spans of 500 bytes. */
 const MAX_SPARE_SEGMENTS = 16
 const HEADER_BYTES = 24
@@ -291,7 +293,8 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
       this.#spareCount--
       segment.next = undefined
     } else {
-      segment = new Segment(SEGMENT_BYTES)
+      const isFirst = this.#tail.bytes.length === 0 && needed <= FIRST_SEGMENT_BYTES
+      segment = new Segment(isFirst ? FIRST_SEGMENT_BYTES : SEGMENT_BYTES)
     }
     const full = this.#tail
     full.next = segment
