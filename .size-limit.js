@@ -1,5 +1,7 @@
 // What an edge function or a page downloads: the bundle of `dist` off Node (so with the fetch transport), every
-// chunk included, the one peer excluded. The cap is a ratchet: what was reached, on the way to 12 kB.
+// chunk included, the one peer excluded. The cap is a ratchet: what was reached, on the way to 12 kB. Of the 30 kB the
+// JSON encoder, which `encoding: 'json'` may ask for at run time, takes 3; the queue of span objects for exporters of
+// others, their adapter, our exporter under processors of others, metrics and drains by request take 4.5.
 export default [
   {
     name: 'BatchSpanProcessor + OTLPTraceExporter, minified and gzipped, off Node',
@@ -7,7 +9,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '27 kB',
+    limit: '30.5 kB',
     modifyEsbuildConfig: (config) => ({
       ...config,
       platform: 'neutral',
