@@ -13,6 +13,7 @@ import {
 import { copySection, type Group, Groups, type ResourceSections, type Section } from './groups.ts'
 import { Id, IdCache } from './ids.ts'
 import { JsonWriter } from './json-writer.ts'
+import { type Piece, Slab } from './pieces.ts'
 import { writeSettled } from './resource.ts'
 import { type AttributeFormat, Templates } from './templates.ts'
 import {
@@ -27,7 +28,7 @@ import {
   UnixTime,
   uint32Of,
 } from './values.ts'
-import { Piece, utf8 } from './writer.ts'
+import { utf8 } from './writer.ts'
 
 /** A writer that one enormous span has made larger than this is not kept. */
 const KEPT_BYTES_MAX = 2 ** 20
@@ -38,7 +39,11 @@ const CLOSE_BRACKET = 0x5d
 const CLOSE_BRACE = 0x7d
 const STATUS_ERROR = 2
 
-const literal = (text: string): Piece => new Piece(utf8.encode(text))
+const literals = /* @__PURE__ */ new Slab()
+function literal(text: string): Piece {
+  const bytes = utf8.encode(text)
+  return literals.add(bytes, 0, bytes.length)
+}
 /** Everything that follows a member ends in a comma; the end of an object or array takes the comma's place. */
 const TRACE_ID = /* @__PURE__ */ literal(',{"traceId":"')
 const SPAN_ID = /* @__PURE__ */ literal('","spanId":"')
@@ -171,7 +176,7 @@ function writeAttributesMember(writer: JsonWriter, attributes: Attributes | unde
   const start = writer.at
   writer.piece(ATTRIBUTES)
   writeAttributes(writer, attributes, 0)
-  closeList(writer, start + ATTRIBUTES.bytes.length, start)
+  closeList(writer, start + ATTRIBUTES.length, start)
 }
 
 /** Ends a list of which each item has left a comma; an empty one, with its name, is taken back. */
@@ -353,14 +358,14 @@ export class JsonEncoder implements SpanEncoder {
         const start = writer.at
         writer.piece(EVENTS)
         for (let i = 0; i < events.length; i++) writeEvent(writer, events[i])
-        closeList(writer, start + EVENTS.bytes.length, start)
+        closeList(writer, start + EVENTS.length, start)
       }
       writeCount(writer, DROPPED_EVENTS, span.droppedEventsCount)
       if (links?.length > 0) {
         const start = writer.at
         writer.piece(LINKS)
         for (let i = 0; i < links.length; i++) this.#writeLink(writer, links[i])
-        closeList(writer, start + LINKS.bytes.length, start)
+        closeList(writer, start + LINKS.length, start)
       }
       writeCount(writer, DROPPED_LINKS, span.droppedLinksCount)
       if (writeStatus(writer, span.status) === STATUS_ERROR) flags |= FLAG_ERROR
@@ -397,10 +402,7 @@ export class JsonEncoder implements SpanEncoder {
       sum + group.prefix.length + bytes + 3
     const resourcesSize = (sum: number, { prefix, sections }: ResourceSections): number =>
       sections.reduce(sectionsSize, sum + prefix.length + 2)
-    const total = Math.max(
-      resources.reduce(resourcesSize, REQUEST.bytes.length + 1),
-      REQUEST.bytes.length + 2,
-    )
+    const total = Math.max(resources.reduce(resourcesSize, REQUEST.length + 1), REQUEST.length + 2)
     const buffer = allocate(total)
     let at = 0
     const put = (bytes: Uint8Array): void => {

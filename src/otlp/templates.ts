@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api'
-import { isOwn } from './values.ts'
-import { Piece, WORD_COPY_MAX, type Writer } from './writer.ts'
+import { type Piece, Slab } from './pieces.ts'
+import { interned, isOwn } from './values.ts'
+import { WORD_COPY_MAX, type Writer } from './writer.ts'
 
 /** Bounds on what is remembered; whatever exceeds them is encoded without. */
 const TEMPLATES_MAX = 512
@@ -19,7 +20,7 @@ const RUNS_MAX = 8
 
 /** How many more strings than the first are remembered of a slot, and after how many vain comparisons none is. */
 const OTHERS_MAX = 6
-const MISSES_MAX = 16
+const MISSES_MAX = 32
 
 /** Stands for a value that is not worth comparing, or that may not be: objects may change, 0 equals -0. */
 const VOLATILE = Symbol()
@@ -51,6 +52,8 @@ interface Slot {
   others: Encoded[]
   /** How often none of them fitted, less how often one did. */
   misses: number
+  /** The hashes of the last four strings that were none of them, one a byte: who comes twice is remembered. */
+  missed: number
 }
 
 /**
@@ -72,8 +75,6 @@ interface Template {
   slots: Slot[]
   /** The runs that were copied first. */
   runs: Run[]
-  /** What it takes of the budget. */
-  size: number
 }
 
 /** A long run of a template, kept because making a subarray takes longer than the copy. */
@@ -83,26 +84,16 @@ interface Run {
   readonly bytes: Uint8Array
 }
 
-const NOTHING = /* @__PURE__ */ new Piece(new Uint8Array(0))
-
-const table: Record<string, undefined> = /* @__PURE__ */ Object.create(null)
-
-/** The same string without whatever longer string it may be a slice of, and fast to compare. */
-function interned(text: string): string {
-  table[text] = undefined
-  for (const key in table) {
-    delete table[key]
-    return key
-  }
-  return text
-}
+const NOTHING = /* @__PURE__ */ new Slab().add(new Uint8Array(0), 0, 0)
 
 /** Remembers how the spans of a name look, since most look the same but for a few values. */
 export class Templates<W extends Writer & { valueAt: number }> {
   readonly #format: AttributeFormat<W>
   /** By span kind, then by span name. */
   readonly #byKind: Map<string, Template>[] = Array.from({ length: 6 }, () => new Map())
+  #slab = new Slab()
   #count = 0
+  /** What was taken of the slab, for templates that have been learnt anew, too: nothing is given back one by one. */
   #bytes = 0
   #pause = 0
 
@@ -148,7 +139,6 @@ export class Templates<W extends Writer & { valueAt: number }> {
       headEnd: 0,
       slots: [],
       runs: [],
-      size: 0,
     }
     byName.set(interned(name), added)
     this.#count++
@@ -164,6 +154,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
     }
     if (this.#count > TEMPLATES_MAX / 2 || this.#bytes > BYTES_MAX / 2) {
       for (const byName of this.#byKind) byName.clear()
+      this.#slab = new Slab()
       this.#count = 0
       this.#bytes = 0
     }
@@ -197,22 +188,22 @@ export class Templates<W extends Writer & { valueAt: number }> {
       format.attribute(writer, key, value)
       const end = writer.at - from
       const valueStart = Math.max(writer.valueAt - from, start)
-      slots.push({ key, value: comparable(value), start, valueStart, end, others: [], misses: 0 })
+      slots.push({ key, value: comparable(value), start, valueStart, end, others: [], misses: 0, missed: 0 })
       start = end
     }
     template.relearnAt *= 4
     const isKept = start <= TEMPLATE_BYTES_MAX
     template.headEnd = headEnd
     template.slots = isKept ? slots : []
-    template.piece = new Piece(writer.bytes.subarray(from, from + (isKept ? start : headEnd)))
+    template.piece = this.#keep(writer.bytes, from, from + (isKept ? start : headEnd))
     template.runs = []
-    this.#charge(template, template.piece.bytes.length - template.size)
   }
 
-  #charge(template: Template, bytes: number): void {
-    template.size += bytes
-    this.#bytes += bytes
+  #keep(source: Uint8Array, from: number, to: number): Piece {
+    const piece = this.#slab.add(source, from, to)
+    this.#bytes += piece.length
     if (this.#bytes > BYTES_MAX) this.#evict()
+    return piece
   }
 
   #follow(writer: W, attributes: Attributes, template: Template): void {
@@ -277,16 +268,28 @@ export class Templates<W extends Writer & { valueAt: number }> {
     if (++slot.misses > MISSES_MAX) {
       slot.value = VOLATILE
       slot.others = []
-    } else if (others.length < OTHERS_MAX && value.length <= STRING_LENGTH_MAX) {
-      const piece = new Piece(writer.bytes.subarray(attributeStart, writer.at))
-      others.push({ value: interned(value), piece })
-      this.#charge(template, piece.bytes.length)
+    } else if (others.length < OTHERS_MAX && value.length <= STRING_LENGTH_MAX && hasMissed(slot, value)) {
+      others.push({ value: interned(value), piece: this.#keep(writer.bytes, attributeStart, writer.at) })
     }
   }
 }
 
+/** Whether the string, or one much like it, was among the last that a slot did not know. Takes note of it. */
+function hasMissed(slot: Slot, text: string): boolean {
+  const { charCodeAt } = ''
+  const { length } = text
+  const hash =
+    length === 0
+      ? 1
+      : (length + charCodeAt.call(text, length - 1) * 7 + charCodeAt.call(text, length >> 1) * 31) & 0xff
+  const same = slot.missed ^ (hash * 0x01010101)
+  slot.missed = (slot.missed << 8) | hash
+  // Whether a byte is zero.
+  return ((same - 0x01010101) & ~same & 0x80808080) !== 0
+}
+
 function copyRun(writer: Writer, { piece, runs }: Template, from: number, to: number): void {
-  if (to - from <= WORD_COPY_MAX) writer.words(piece.view, from, to)
+  if (to - from <= WORD_COPY_MAX) writer.words(piece.view, piece.start + from, piece.start + to)
   else writer.raw(longRun(piece, runs, from, to))
 }
 
@@ -294,7 +297,7 @@ function longRun(piece: Piece, runs: Run[], from: number, to: number): Uint8Arra
   for (let i = 0; i < runs.length; i++) {
     if (runs[i].from === from && runs[i].to === to) return runs[i].bytes
   }
-  const bytes = piece.bytes.subarray(from, to)
+  const bytes = piece.memory.subarray(piece.start + from, piece.start + to)
   if (runs.length < RUNS_MAX) runs.push({ from, to, bytes })
   return bytes
 }

@@ -81,6 +81,18 @@ export function isOwn(object: object, key: string): boolean {
   return Object.prototype.hasOwnProperty.call(object, key)
 }
 
+const table: Record<string, undefined> = /* @__PURE__ */ Object.create(null)
+
+/** The same string without whatever longer string it may be a slice of, and fast to compare. */
+export function interned(text: string): string {
+  table[text] = undefined
+  for (const key in table) {
+    delete table[key]
+    return key
+  }
+  return text
+}
+
 /** A 64-bit integer in two halves, which a double cannot hold and a BigInt would hold slowly. */
 export class Int64 {
   low = 0

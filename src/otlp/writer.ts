@@ -1,3 +1,5 @@
+import type { Piece } from './pieces.ts'
+
 /** Strings up to this long are packed here; beyond it `encodeInto` is faster in spite of the cost of its call. */
 export const PACKED_LENGTH_MAX = 56
 
@@ -35,20 +37,6 @@ export function packAscii(view: DataView, at: number, text: string): boolean {
     view.setUint8(at + i, a)
   }
   return seen <= 0x7f
-}
-
-/** Bytes that are written again and again. */
-export class Piece {
-  readonly bytes: Uint8Array
-  /** Goes some bytes beyond, so that the last word can be read. */
-  readonly view: DataView
-
-  constructor(source: Uint8Array) {
-    const padded = new Uint8Array(source.length + 3)
-    padded.set(source)
-    this.bytes = padded.subarray(0, source.length)
-    this.view = new DataView(padded.buffer)
-  }
 }
 
 /**
@@ -92,9 +80,9 @@ export class Writer {
   }
 
   /** Writes a piece of bytes. */
-  piece({ bytes, view }: Piece): void {
-    if (bytes.length > WORD_COPY_MAX) this.raw(bytes)
-    else this.words(view, 0, bytes.length)
+  piece(piece: Piece): void {
+    if (piece.length > WORD_COPY_MAX) this.raw(piece.bytes)
+    else this.words(piece.view, piece.start, piece.end)
   }
 
   /** Writes part of a piece in words of four bytes; up to three bytes behind it are overwritten. */
