@@ -29,11 +29,20 @@ export function classify(
 
   const isRedirect = status === 0 || (status >= 300 && status < 400)
   const message = `${target} answered ${isRedirect ? `with a redirect (${status}), which is not followed` : status}`
-  if (status === 413) return { kind: 'too_large', error: new ExportError('too_large', message, { status }) }
+  if (status === 413 || (status === 400 && saysTooLarge(result.body)))
+    return { kind: 'too_large', error: new ExportError('too_large', message, { status }) }
   const error = new ExportError('http_status', message, { status })
   if (status !== 429 && status !== 502 && status !== 503 && status !== 504) return { kind: 'final', error }
   const millis = retryAfterMillis(result.header('retry-after'), result.header('date'))
   return { kind: 'retryable', error, ...(millis && { retryAfterMillis: millis }) }
+}
+
+/**
+ * Whether a 400 is a 413 in disguise: so the OpenTelemetry Collector answers to a body above its `max_request_body_size`,
+ * and so does what else leaves the words to Go's http.MaxBytesReader. https://pkg.go.dev/net/http#MaxBytesError
+ */
+function saysTooLarge(body: Uint8Array): boolean {
+  return new TextDecoder().decode(body.subarray(0, 1024)).includes('http: request body too large')
 }
 
 function classifyFailure(

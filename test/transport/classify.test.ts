@@ -48,6 +48,18 @@ describe('classify', () => {
     })
   })
 
+  it.each([
+    ['JSON', '{"code":3, "message":"http: request body too large"}'],
+    ['protobuf', '\b\u0003\u0012\u001chttp: request body too large'],
+  ])("B35: the OpenTelemetry Collector's 400 for a body that is too large is too large, in %s", (_, text) => {
+    const body = new TextEncoder().encode(text)
+    expect(outcomeOf(response(400, { body }))).toMatchObject({
+      kind: 'too_large',
+      error: { code: 'too_large', status: 400, message: `${TARGET} answered 400` },
+    })
+    expect(outcomeOf(response(500, { body }))).toMatchObject({ kind: 'final' })
+  })
+
   it.each([429, 502, 503, 504])('B33: Retry-After of a %d is passed on', (status) => {
     const header = (name: string): string | undefined => (name === 'retry-after' ? '7' : undefined)
     expect(outcomeOf(response(status, { header }))).toMatchObject({
