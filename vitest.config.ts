@@ -15,7 +15,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/**/fixtures/**', 'test/runtimes/**'],
+    exclude: ['**/node_modules/**', 'test/**/fixtures/**', 'test/runtimes/**', 'test/interop/**'],
     pool: 'forks',
     // Left alone, two cores would get a single worker.
     maxWorkers: Math.max(2, availableParallelism() - 1),

@@ -97,8 +97,12 @@ export function decodeProtobuf(body: Uint8Array): OtlpRequest {
 
 /** Parses a request, and insists on the forms that OTLP has for JSON. */
 export function decodeJson(body: Uint8Array): OtlpRequest {
-  const text = new TextDecoder('utf-8', { fatal: true }).decode(body)
-  return request(JSON.parse(text), (id) => {
+  return readJson(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)))
+}
+
+/** The same for a request that has been parsed. */
+export function readJson(parsed: unknown): OtlpRequest {
+  return request(parsed as Json, (id) => {
     if (!/^[\da-fA-F]*$/.test(id)) throw new Error(`Not a hexadecimal id: ${id}`)
     return id.toLowerCase()
   })
