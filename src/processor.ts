@@ -7,11 +7,11 @@ import { type BatchSpanProcessorOptions, configureProcessor, readCall, show } fr
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import { INVOCATION } from './request.ts'
 import {
   type EncodingExporter,
   type FlushOptions,
   type FlushResult,
-  INVOCATION,
   type PipelineStats,
   pipelineExporter,
   type ReadableSpan,

@@ -13,3 +13,9 @@ export interface RequestScope {
  * is put back for others.
  */
 export const ENDS_REQUEST = Symbol.for('tailrace.endsRequest')
+
+/**
+ * The method of a processor of ours by which the wrapper of a function's handler tells when an invocation begins, and
+ * when its last flush has settled. What ends between two invocations is reported at the next flush.
+ */
+export const INVOCATION = Symbol.for('tailrace.invocation')

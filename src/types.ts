@@ -194,12 +194,6 @@ export interface EncodingExporter extends SpanExporter {
   [pipelineExporter](): PipelineExporter | undefined
 }
 
-/**
- * The method of a processor of ours by which the wrapper of a function's handler tells when an invocation begins, and
- * when its last flush has settled. What ends between two invocations is reported at the next flush.
- */
-export const INVOCATION = Symbol.for('tailrace.invocation')
-
 /** Set in a record's `flags` when the span has no parent, or a remote one. */
 export const FLAG_LOCAL_ROOT = 1
 /** Set in a record's `flags` when the span's status is an error. */
