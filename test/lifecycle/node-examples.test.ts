@@ -1,7 +1,7 @@
 /** The programs that the README prints for Node, as their users run them. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as elapsed } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -36,6 +36,19 @@ async function run<Result>(
   }
 }
 
+/** Whether somebody listens there. */
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
 describe('the examples of the README', { timeout: 60_000 }, () => {
   test.each(['server.ts', 'script.ts', 'command-line.ts'])('%s is printed there', (file) => {
     expect(isInReadme(`node/${file}`)).toBe(true)
@@ -50,12 +63,10 @@ describe('the examples of the README', { timeout: 60_000 }, () => {
       'server.ts',
       [],
       async (program) => {
-        let answer: Promise<Response> | undefined
-        while (answer === undefined) {
-          const sent = fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
-          const isSent = await Promise.race([sent.catch(() => false), elapsed(200, true)])
-          if (isSent) answer = sent
-        }
+        while (!(await accepts(port))) await elapsed(20)
+        const answer = fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
+        // It answers after half a second, so by then it has begun to.
+        await elapsed(250)
         program.child.kill('SIGTERM')
         expect(await (await answer).text()).toBe('hello')
         expect(await program.ended()).toEqual({ end: 0, names: ['say hello'] })
