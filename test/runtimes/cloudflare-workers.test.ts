@@ -224,6 +224,42 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
       await arrived('queue', 1)
     })
 
+    it('B51: mail', async () => {
+      const url = new URL('/cdn-cgi/handler/email?from=you@example.com&to=me@example.com', workerd.entry)
+      const body = 'From: you@example.com\r\nTo: me@example.com\r\nMessage-ID: <1@example.com>\r\n\r\nhello'
+      expect((await fetch(url, { method: 'POST', body })).status).toBe(200)
+      await arrived('email', 1)
+    })
+
+    it('B51: a tail worker, which is told of what another one did', async () => {
+      const script = await bundleWorker(`programs/worker/${program}.ts`, collector.url)
+      const { compatibilityDate, compatibilityFlags } = runtime
+      const worker = { modules: true, compatibilityDate, compatibilityFlags }
+      const told = 'export default { fetch: () => new Response("told") }'
+      const bindings = { serviceBindings: { ENTRY: 'told' }, queueProducers: { QUEUE: 'queue' } }
+      const pair = await startWorkerd(told, runtime, {
+        workers: [
+          {
+            ...worker,
+            name: 'told',
+            script: told,
+            tails: ['tail'],
+            unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+          },
+          {
+            ...worker,
+            name: 'tail',
+            script,
+            ...bindings,
+            durableObjects: { COUNTER: 'Counter' },
+          },
+        ],
+      })
+      expect((await pair.get('/')).body).toBe('told')
+      await arrived('tail', 1)
+      await pair.stop()
+    })
+
     it('B51: a Durable Object: fetch and alarm', async () => {
       expect((await workerd.get('/object?alarm')).body).toBe('object')
       await arrived('object', 1)

@@ -102,6 +102,8 @@ async function get(url: URL): Promise<Answer> {
 export interface Workerd {
   /** The Worker's own socket, with no proxy in front of it. */
   readonly url: URL
+  /** The socket that also takes what is no request, like mail. */
+  readonly entry: URL
   readonly worker: {
     scheduled(options?: object): Promise<{ outcome: string }>
     queue(name: string, messages: object[]): Promise<{ outcome: string }>
@@ -115,6 +117,7 @@ export interface Workerd {
 }
 
 interface Miniflare {
+  readonly ready: Promise<URL>
   unsafeGetDirectURL(): Promise<URL>
   getWorker(): Promise<Workerd['worker']>
   dispose(): Promise<void>
@@ -170,6 +173,8 @@ export async function startWorkerd(script: string, runtime: Runtime, options: ob
     ...runtime,
     modules: true,
     script,
+    port: 0,
+    unsafeTriggerHandlers: true,
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     handleRuntimeStdio: (...streams: NodeJS.ReadableStream[]) => streams.forEach(keep),
     ...options,
@@ -177,6 +182,7 @@ export async function startWorkerd(script: string, runtime: Runtime, options: ob
   const url = await miniflare.unsafeGetDirectURL()
   return {
     url,
+    entry: await miniflare.ready,
     worker: await miniflare.getWorker(),
     output,
     get: (path) => get(new URL(path, url)),
