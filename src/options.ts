@@ -5,7 +5,7 @@ import { type CircuitBreakerOptions, DEFAULT_CIRCUIT_BREAKER } from './pipeline/
 import { MAX_DELAY_MILLIS } from './pipeline/deadline.ts'
 import { type Drop, describe, log } from './pipeline/report.ts'
 import { DEFAULT_RETRY, type RetryOptions } from './pipeline/retry.ts'
-import { ENDS_REQUEST } from './request.ts'
+import { ENDS_REQUEST, REQUEST_SCOPE, type RequestOptions, type RequestScope } from './request.ts'
 import type { ExportError, FlushOptions } from './types.ts'
 
 /**
@@ -176,6 +176,7 @@ export interface Call {
   readonly signal: AbortSignal | undefined
   readonly waitsForOpenSpans: boolean
   readonly endsRequest: boolean
+  readonly request: RequestScope | undefined
 }
 
 /** How long a caller waits, and what ends its wait. What is wrong is not thrown: callers stand in `finally`. */
@@ -188,7 +189,8 @@ export function readCall(options: FlushOptions | undefined, fallbackMillis: numb
       timeoutMillis: callTimeoutMillis(options?.timeoutMillis, fallbackMillis),
       signal: isSignal ? signal : undefined,
       waitsForOpenSpans: options?.openSpans === 'wait',
-      endsRequest: (options as { [ENDS_REQUEST]?: boolean } | undefined)?.[ENDS_REQUEST] === true,
+      endsRequest: (options as RequestOptions | undefined)?.[ENDS_REQUEST] === true,
+      request: (options as RequestOptions | undefined)?.[REQUEST_SCOPE],
     }
   } catch (cause) {
     log('warn', `the options of a flush cannot be read: ${describe(cause)}`)
@@ -197,6 +199,7 @@ export function readCall(options: FlushOptions | undefined, fallbackMillis: numb
       signal: undefined,
       waitsForOpenSpans: false,
       endsRequest: false,
+      request: undefined,
     }
   }
 }

@@ -129,7 +129,7 @@ export class BatchSpanProcessor {
    */
   async flush(options?: FlushOptions): Promise<FlushResult> {
     const openSpans = this.#openSpans.count
-    const { timeoutMillis, signal, waitsForOpenSpans, endsRequest } = readCall(
+    const { timeoutMillis, signal, waitsForOpenSpans, endsRequest, request } = readCall(
       options,
       this.#flushTimeoutMillis,
     )
@@ -142,6 +142,7 @@ export class BatchSpanProcessor {
       after: others,
       isShutdown: false,
       endsRequest,
+      request,
     })
     others?.cancel()
     return result

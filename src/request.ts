@@ -1,7 +1,10 @@
 /** What the processor is told by lifecycle helpers of runtimes where whatever a request makes ends with it. */
 
-/** Key of the OpenTelemetry context under which a helper keeps the request that is running. */
-export const REQUEST_SCOPE = Symbol.for('tailrace.request')
+/**
+ * Key of the OpenTelemetry context under which a helper keeps the request that is running, and of an option of `flush` by
+ * which it says the same where nobody has registered a context manager.
+ */
+export const REQUEST_SCOPE: unique symbol = Symbol.for('tailrace.request')
 
 /** A request that can outlast its response. */
 export interface RequestScope {
@@ -19,3 +22,10 @@ export const ENDS_REQUEST = Symbol.for('tailrace.endsRequest')
  * when its last flush has settled. What ends between two invocations is reported at the next flush.
  */
 export const INVOCATION = Symbol.for('tailrace.invocation')
+export const ENDS_REQUEST: unique symbol = Symbol.for('tailrace.endsRequest')
+
+/** What a helper adds to the options of `flush`. */
+export interface RequestOptions {
+  readonly [ENDS_REQUEST]?: boolean
+  readonly [REQUEST_SCOPE]?: RequestScope
+}

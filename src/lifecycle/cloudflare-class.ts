@@ -37,7 +37,9 @@ export function wrapClass<Class extends AnyClass>(Class: Class, target: FlushTar
   for (const [name, method] of methodsOf(Class.prototype)) {
     const value: Method = function (...args) {
       const call = () => method.apply(this, args)
-      return objects.get(this)?.call(args[0], call) ?? call()
+      // Its own constructor may call it, too.
+      const calls = objects.get(this)
+      return calls === undefined ? call() : calls.call(args[0], call)
     }
     Object.defineProperty(Wrapped.prototype, name, { value, configurable: true, writable: true })
   }
@@ -69,7 +71,10 @@ class ObjectCalls {
   #next: Promise<void> | undefined
 
   constructor({ timeoutMillis, flush }: FlushTarget, life: Life | undefined) {
-    this.#target = { timeoutMillis, flush: (millis, isLast) => this.#flush(() => flush(millis, isLast)) }
+    this.#target = {
+      timeoutMillis,
+      flush: (millis, isLast) => this.#flush(() => flush(millis, isLast, life)),
+    }
     this.#life = life
   }
 

@@ -9,10 +9,7 @@
 import { context } from '@opentelemetry/api'
 import { watchBody } from './cloudflare-body.ts'
 import type { Life } from './cloudflare-context.ts'
-import { BUDGET_MILLIS, type FlushTarget } from './cloudflare-target.ts'
-
-/** The same as in request.ts, from which helpers import nothing at run time. */
-const REQUEST_SCOPE = Symbol.for('tailrace.request')
+import { BUDGET_MILLIS, type FlushTarget, REQUEST_SCOPE } from './cloudflare-target.ts'
 
 /** What the last flush has at least, of what is left after the response, in milliseconds. */
 const LAST_FLUSH_MILLIS = 5000
@@ -108,16 +105,20 @@ class Invocation {
   async #flushAfter(over: Promise<void>): Promise<void> {
     await over
     const life = this.#life as Life
-    await this.#flush(!life.hasWork && !this.#isCut)
-    if (!life.hasWork && !this.#isCut) return
-    if (this.#isCut) await pause(CUT_GRACE_MILLIS)
-    await life.workOver(Math.max(0, this.#leftMillis() - LAST_FLUSH_MILLIS))
-    await this.#flush(true)
+    const isLast = !life.hasWork && !this.#isCut
+    const flushed = this.#flush(isLast)
+    if (!isLast) {
+      if (this.#isCut) await pause(CUT_GRACE_MILLIS)
+      await life.workOver(Math.max(0, this.#leftMillis() - LAST_FLUSH_MILLIS))
+      // Meanwhile the first may still be waiting for what other requests hold: nobody waits for that.
+      await this.#flush(true)
+    }
+    await flushed
   }
 
   async #flush(isLast: boolean): Promise<void> {
     const millis = Math.min(this.#target.timeoutMillis, this.#leftMillis())
-    if (millis >= 1) await this.#target.flush(millis, isLast)
+    if (millis >= 1) await this.#target.flush(millis, isLast, this.#life)
   }
 
   /** Nothing outlasts the response: it waits for the flush. */

@@ -36,8 +36,9 @@ export interface FlushTarget {
   /**
    * Sends what has ended by now. Never throws, never rejects.
    * @param isLast - The request ends with it.
+   * @param request - The request that it is made for.
    */
-  flush(timeoutMillis: number, isLast: boolean): Promise<void>
+  flush(timeoutMillis: number, isLast: boolean, request?: object): Promise<void>
 }
 
 /** Workers end a request so long after its response: https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil */
@@ -48,6 +49,7 @@ const MARGIN_MILLIS = 1500
 export const BUDGET_MILLIS = WAIT_UNTIL_MILLIS - MARGIN_MILLIS
 
 /** The same as in request.ts, from which helpers import nothing at run time. */
+export const REQUEST_SCOPE = Symbol.for('tailrace.request')
 const ENDS_REQUEST = Symbol.for('tailrace.endsRequest')
 
 const QUIET_MILLIS = 60_000
@@ -81,8 +83,8 @@ export function flushTarget(helper: string, options: CloudflareOptions): FlushTa
 export function targetOf(flushed: unknown): FlushTarget['flush'] | undefined {
   if (hasMethods(flushed, 'flush', 'forceFlush')) {
     const processor = flushed as FlushableProcessor
-    return containing('the processor', async (timeoutMillis, isLast) => {
-      const options = { timeoutMillis, [ENDS_REQUEST]: isLast }
+    return containing('the processor', async (timeoutMillis, isLast, request) => {
+      const options = { timeoutMillis, [ENDS_REQUEST]: isLast, [REQUEST_SCOPE]: request }
       await processor.flush(options)
     })
   }
@@ -113,9 +115,9 @@ async function within(timeoutMillis: number, work: () => Promise<void>): Promise
 /** A failure must not reach the program: it is told at most once a minute. */
 function containing(whose: string, flush: FlushTarget['flush']): FlushTarget['flush'] {
   let quietUntil = 0
-  return async (timeoutMillis, isLast) => {
+  return async (timeoutMillis, isLast, request) => {
     try {
-      await flush(timeoutMillis, isLast)
+      await flush(timeoutMillis, isLast, request)
     } catch (cause) {
       const now = performance.now()
       if (now < quietUntil) return

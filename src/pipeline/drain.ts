@@ -10,6 +10,7 @@ import { monotonicNow, startTimer, type Timer } from './deadline.ts'
 import { ExporterHooks } from './exporter-hooks.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
+import { Turns } from './pulse.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
 
@@ -41,6 +42,7 @@ export class DrainLoop<Payload> {
   /** Everything up to this sequence is to be sent without waiting for a full batch. */
   #target = -1
   #isDraining = false
+  readonly #turns = new Turns()
   #isWakingSoon = false
   #isSettlingSoon = false
   #schedule: Timer | undefined
@@ -114,7 +116,7 @@ export class DrainLoop<Payload> {
     const call = this.#callers.open(options, watermark, (expired) => this.#expire(expired))
     const somebodyElseProbes = this.#books.pace.isOpen && this.#attempt !== undefined
     if (options.isShutdown) this.#isClosing = this.#owesLastAttempt = true
-    if (this.#attempt?.pulse.looksDead(monotonicNow())) this.#attempt.end()
+    if (this.#attempt?.pulse.looksDead(monotonicNow(), this.#turns)) this.#attempt.end()
     this.#hurry(newest)
     this.#settleCovered()
     if (call.expiresAtOnce) this.#expire(call)

@@ -1,4 +1,5 @@
 /** The callers of flush and shutdown: what each of them covers, and how long it waits. */
+import type { RequestScope } from '../request.ts'
 import { ExportError, type FlushResult } from '../types.ts'
 import { monotonicNow, NO_TIMER, startTimer, type Timer } from './deadline.ts'
 import type { Ledger, Tally } from './ledger.ts'
@@ -21,6 +22,8 @@ export interface CallOptions {
   readonly isShutdown: boolean
   /** The request ends with the call: what it holds by then is for others to send. */
   readonly endsRequest?: boolean
+  /** The request that it runs in, where the caller knows it. Default: the one in the active context. */
+  readonly request?: RequestScope | undefined
 }
 
 /** How a call came to its end. */

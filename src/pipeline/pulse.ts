@@ -1,5 +1,5 @@
 /** Signs of life of something whose timers may never fire again. */
-import { monotonicNow, NO_TIMER, startTimer } from './deadline.ts'
+import { monotonicNow, startTimer } from './deadline.ts'
 
 /** How often a sign of life is due, in milliseconds. */
 export const BEAT_MILLIS = 1000
@@ -11,8 +11,27 @@ export const FREEZE_MILLIS = 1000
 const LOOKS_BEFORE_DEATH = 3
 const DEATH_MILLIS = 5000
 
-/** Nobody keeps the event loop from turning for longer, as far as telling the dead from the busy goes, in milliseconds. */
-const MAX_BUSY_MILLIS = 60_000
+/**
+ * The turns of the event loop: whatever was due when a turn began has had its chance when it is over. Whoever looks sees
+ * one through, with a timer of his own: if he dies meanwhile, it is as if he had not looked.
+ */
+export class Turns {
+  /** When the last turn had begun that was seen through. */
+  seenSince = -Infinity
+  #begunAt = -Infinity
+
+  begin(now: number): void {
+    if (now === this.#begunAt) return
+    this.#begunAt = now
+    try {
+      startTimer(() => {
+        this.seenSince = Math.max(this.seenSince, now)
+      }, 0)
+    } catch {
+      // A Worker outside a request has no timers, and no event loop that turns meanwhile.
+    }
+  }
+}
 
 /**
  * Whether the runtime that something belongs to has died, as a Worker's request does: timers that never fire any more
@@ -24,33 +43,24 @@ export class Pulse {
   #beatAt = monotonicNow()
   #silentSince = 0
   #silentLooks = 0
-  /** When the last silent look was, until the event loop has turned since. */
   #lookedAt = -Infinity
-  #turn = NO_TIMER
 
   beat(): void {
     this.#beatAt = monotonicNow()
     this.#silentLooks = 0
-    this.#turn.cancel()
-    this.#turned()
+    this.#lookedAt = -Infinity
   }
 
-  /** @param now - On the clock of who looks, which may differ from that of who beats. */
-  looksDead(now: number): boolean {
-    if (now - this.#beatAt < BEAT_MILLIS + FREEZE_MILLIS || now - this.#lookedAt < MAX_BUSY_MILLIS)
-      return false
+  /**
+   * @param now - On the clock of who looks, which may differ from that of who beats.
+   * @param turns - The turns that he and others have seen. A look in the same turn as the one before is none.
+   */
+  looksDead(now: number, turns: Turns): boolean {
+    if (now - this.#beatAt < BEAT_MILLIS + FREEZE_MILLIS) return false
+    turns.begin(now)
+    if (turns.seenSince < this.#lookedAt) return false
     this.#lookedAt = now
-    // Whoever looks may die before the turn is over, too: that keeps others from looking for a while only.
-    try {
-      this.#turn = startTimer(() => this.#turned(), 0)
-    } catch {
-      // A Worker outside a request has no timers, and no event loop that turns meanwhile.
-    }
     if (this.#silentLooks++ === 0) this.#silentSince = now
     return this.#silentLooks >= LOOKS_BEFORE_DEATH && now - this.#silentSince >= DEATH_MILLIS
-  }
-
-  #turned(): void {
-    this.#lookedAt = -Infinity
   }
 }

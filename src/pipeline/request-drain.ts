@@ -9,7 +9,7 @@ import type { DrainOptions } from './drain.ts'
 import { ExporterHooks } from './exporter-hooks.ts'
 import { type CallOptions, FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks } from './lease.ts'
-import { Pulse } from './pulse.ts'
+import { Pulse, type Turns } from './pulse.ts'
 import type { ResourcePatience } from './resource-patience.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
@@ -35,6 +35,7 @@ export interface SharedState<Payload> {
   /** Shutdowns that have not settled. */
   readonly shutdowns: Set<RequestDrain<Payload>>
   isClosed: boolean
+  readonly turns: Turns
   readonly resourcePatience: ResourcePatience
   /** The exporter's own flush did not end in time, perhaps because it waits for a request that has died. */
   exporterHangs: boolean
@@ -217,7 +218,7 @@ export class RequestDrain<Payload> {
   #takeFromTheDead(): void {
     const now = monotonicNow()
     for (const other of this.#shared.active) {
-      if (other.pulse.looksDead(now)) this.#takeFrom(other)
+      if (other !== this && other.pulse.looksDead(now, this.#shared.turns)) this.#takeFrom(other)
     }
   }
 

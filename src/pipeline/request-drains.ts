@@ -18,6 +18,7 @@ import type { Backlog } from './backlog.ts'
 import type { DrainOptions } from './drain.ts'
 import type { CallOptions } from './flush.ts'
 import type { LeaseBooks } from './lease.ts'
+import { Turns } from './pulse.ts'
 import { pendingThrough, RequestDrain, type SharedState } from './request-drain.ts'
 import { ResourcePatience } from './resource-patience.ts'
 
@@ -36,6 +37,7 @@ export class RequestDrains<Payload> {
       active: new Set(),
       shutdowns: new Set(),
       isClosed: false,
+      turns: new Turns(),
       resourcePatience: new ResourcePatience(),
       exporterHangs: false,
     }
@@ -84,7 +86,7 @@ export class RequestDrains<Payload> {
     if ((options.timeoutMillis === 0 || options.signal?.aborted) && !options.isShutdown) {
       this.#drain({ timeoutMillis: this.#shared.options.roundMillis })
     }
-    return this.#drain(options)
+    return this.#drain(options, options.request)
   }
 
   /** Nothing is sent before the request has agreed to wait for it: one that is over would leave a lease behind. */

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { JsonLinesExporter } from '../../src/exporters/json-lines.ts'
 import type { BatchSpanProcessorOptions } from '../../src/options.ts'
-import { ENDS_REQUEST } from '../../src/request.ts'
+import { ENDS_REQUEST, REQUEST_SCOPE } from '../../src/request.ts'
 import type { Resource, SpanExporter } from '../../src/types.ts'
 import { deliveringExporter, gatedExporter } from '../helpers/exporters.ts'
 import { expectBalance, watchedProcessor } from '../helpers/ledger.ts'
@@ -50,7 +50,45 @@ describe('a flush that ends its request', () => {
   })
 })
 
+describe('a request that looks for the dead and dies itself', () => {
+  it('B51: keeps nobody else from taking over what the dead have left', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = sharedProcessor(exporter)
+    const dead = new Request()
+    end(processor, 'a')
+    dead.run(() => processor.flush({ timeoutMillis: 60_000 }))
+    await microtasks()
+    dead.end()
+    await vi.advanceTimersByTimeAsync(3_000)
+    for (let i = 0; i < 7; i++) {
+      const looking = new Request()
+      looking.run(() => processor.flush({ timeoutMillis: 60_000 }))
+      looking.end()
+      await vi.advanceTimersByTimeAsync(100)
+    }
+    const flushed = new Request().run(() => processor.flush({ timeoutMillis: 60_000 }))
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(exporter.batches).toHaveLength(2)
+    exporter.batches[1]!.release()
+    expect(await settledBy(flushed, 300)).toMatchObject({ status: 'success', exported: 1 })
+  })
+})
+
 describe('one request', () => {
+  it('B4, B51: is known by the option of a helper, too, where there is no context manager', async () => {
+    const exporter = gatedExporter('encoded')
+    const processor = sharedProcessor(exporter, { maxExportBatchSize: 1 })
+    const options = { [REQUEST_SCOPE]: new Request(), timeoutMillis: 5_000 }
+    end(processor, 'a', 'b')
+    const flushes = [processor.flush(options), processor.flush(options)]
+    await vi.advanceTimersByTimeAsync(300)
+    expect(exporter.batches).toHaveLength(1)
+    exporter.batches[0]!.release()
+    await vi.advanceTimersByTimeAsync(300)
+    exporter.batches[1]!.release()
+    for (const flushed of flushes) expect(await settledBy(flushed, 300)).toMatchObject({ status: 'success' })
+  })
+
   it('B4, B51: has one export on its way at a time, whoever asks', async () => {
     const exporter = gatedExporter('encoded')
     const processor = sharedProcessor(exporter, { maxExportBatchSize: 2 })

@@ -296,6 +296,20 @@ describe('flushOnWaitUntil', () => {
 })
 
 describe('a Durable Object', () => {
+  it('B51: calls a method that returns nothing once', async () => {
+    const { processor, ctx } = setUp()
+    const called = vi.fn()
+    class Counter {
+      note(): void {
+        called()
+      }
+    }
+    const Wrapped = wrapDurableObject(Counter as new (ctx: WaitUntilContext) => Counter, { processor })
+    expect(new Wrapped(ctx).note()).toBeUndefined()
+    expect(called).toHaveBeenCalledTimes(1)
+    await Promise.all(ctx.given)
+  })
+
   it('B51: shares its flushes: many calls, one flush at a time, and each call is covered', async () => {
     const { processor, exporter, ctx, flush } = setUp()
     class Counter {
