@@ -72,7 +72,9 @@ export function wrapHandler<Handler extends object>(
  * import { wrapDurableObject } from 'tailrace/cloudflare'
  *
  * class Room {
- *   fetch = (request: Request) => new Response(request.url)
+ *   fetch(request: Request): Response {
+ *     return new Response(request.url)
+ *   }
  * }
  * export const ChatRoom = wrapDurableObject(Room, { processor })
  * ```
