@@ -9,7 +9,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '30.5 kB',
+    limit: '32.2 kB',
     modifyEsbuildConfig: (config) => ({
       ...config,
       platform: 'neutral',

@@ -23,7 +23,7 @@ export interface BatchSpanProcessorOptions {
   readonly maxQueueBytes?: number | undefined
   /** Spans in one export; as many wake the loop. Default 512, or `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`. */
   readonly maxExportBatchSize?: number | undefined
-  /** Bytes in one export, before compression; a larger span travels alone. Default 4 MiB. */
+  /** Bytes in one export, before compression; a larger span travels alone. Default 4 MiB; OTLP in pages 32 KiB. */
   readonly maxExportBatchBytes?: number | undefined
   /**
    * How long a span waits at most for its batch to fill, in milliseconds. 0: no timer at all; full batches, flush and

@@ -4,6 +4,7 @@ import { StockExporterAdapter } from './exporters/standard.ts'
 import { hostAllowance } from './flush-policy.ts'
 import { flushOnPageHide } from './lifecycle/browser.ts'
 import { type BatchSpanProcessorOptions, configureProcessor, readCall, show } from './options.ts'
+import { PAGE, type PageEvent } from './page.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
@@ -71,8 +72,9 @@ export class BatchSpanProcessor {
     this.#shutdownTimeoutMillis = configuration.shutdownTimeoutMillis
     this.#flushOnRootEnd = configuration.flushOnRootEnd
     const encoding = (exporter as Partial<EncodingExporter>)[pipelineExporter]?.()
+    const { maxExportBatchBytes = encoding?.defaultBatchBytes ?? configuration.maxExportBatchBytes } = options
     this.#pipeline = encoding
-      ? openPipeline(configuration, encoding)
+      ? openPipeline({ ...configuration, maxExportBatchBytes }, encoding)
       : openSpanPipeline(configuration, new StockExporterAdapter(exporter))
     if (!configuration.disableAutoFlushOnDocumentHide) this.#stopFlushingOnPageHide = flushOnPageHide(this)
   }
@@ -171,6 +173,12 @@ export class BatchSpanProcessor {
   /** For the wrappers of function handlers: an invocation begins, or its last flush has settled. Never throws. */
   [INVOCATION](event: 'start' | 'end'): void {
     this.#pipeline.invocation(event)
+  }
+
+  /** For the page's own events, which `flushOnPageHide` hears. Never throws. */
+  [PAGE](event: PageEvent): void {
+    if (event === 'shown') this.flush({ timeoutMillis: 0 })
+    else if (!this.#pipeline.pageHidden(event === 'left')) this.flush()
   }
 
   /** The ledger: `ended = exported + rejected + failed + Σ dropped + pending`. A plain object, the caller's own. */

@@ -3,6 +3,7 @@
  * exporters of SDK 1.30, 2.x and 3.x all fit without installing any of them.
  */
 import type { Attributes, HrTime, Link, SpanContext, SpanKind, SpanStatus } from '@opentelemetry/api'
+import type { PageAttempt, PageSender } from './page.ts'
 
 /** The library that made a span: SDK 2.x and 3.x call it `instrumentationScope`, 1.30 `instrumentationLibrary`. */
 export interface InstrumentationScope {
@@ -132,7 +133,7 @@ export type Outcome =
   | { readonly kind: 'final'; readonly error: ExportError }
 
 /** What an exporter is told about the attempt that it makes. */
-export interface Attempt {
+export interface Attempt extends PageAttempt {
   /** Aborted when the attempt's time is up or the loop gives up on it: `send` then settles at once. */
   readonly signal: AbortSignal
   /** How long the attempt may take, in milliseconds, from now. */
@@ -159,7 +160,7 @@ export interface ComponentDescription {
 }
 
 /** Sends one batch. Never throws, never rejects. */
-export interface Sender<Payload> {
+export interface Sender<Payload> extends PageSender {
   readonly description: ComponentDescription
   send(payload: Payload, attempt: Attempt): Promise<Outcome>
   /** Present only where there is something to flush beyond `send`. */

@@ -69,7 +69,11 @@ function subpaths(): Record<string, string[]> {
   for (const [subpath, conditions] of Object.entries(exports)) {
     const types = conditions.import?.types
     if (types !== undefined) {
-      paths[subpath.replace(/^\./, 'tailrace')] = [types.replace('./dist/', './src/').replace('.d.ts', '.ts')]
+      const source = types.replace('.d.ts', '.ts')
+      paths[subpath.replace(/^\./, 'tailrace')] = [
+        source.replace('./dist/', './src/'),
+        source.replace('./dist/', './src/lifecycle/'),
+      ]
     }
   }
   return paths

@@ -73,11 +73,12 @@ function stageOf(path: string): string {
 }
 
 const ALLOWED: Record<string, readonly string[]> = {
-  types: [],
+  types: ['page'],
   version: [],
   environment: [],
   request: [],
   'flush-policy': ['types'],
+  page: [],
   pipeline: ['types', 'request'],
   options: ['environment', 'pipeline', 'types', 'request'],
   transport: ['types', 'environment'],
@@ -85,6 +86,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   exporters: ['pipeline', 'otlp', 'types'],
   testing: ['types'],
   processor: ['pipeline', 'options', 'types', 'request', 'flush-policy', 'exporters', 'lifecycle'],
+  processor: ['pipeline', 'options', 'types', 'flush-policy', 'page', 'exporters', 'lifecycle'],
   index: ['processor', 'options', 'otlp', 'exporters', 'pipeline', 'types'],
 }
 

@@ -25,6 +25,15 @@ import { VERSION } from '../version.ts'
 import { addHeaders, type OTLPConfiguration } from './options.ts'
 import { readPartialSuccess } from './response.ts'
 
+/**
+ * In pages a batch takes half of what may outlive them at most: what is in flight when the page is left arrives, and
+ * there is room beside it for what waits.
+ */
+const PAGE_BATCH_BYTES = 32 * 1024
+
+/** Room for the headers of the first request: a function may make them. */
+const UNKNOWN_HEADER_BYTES = 2048
+
 const CONTENT_TYPES = { protobuf: 'application/x-protobuf', json: 'application/json' }
 
 /** The side of the OTLP exporter that the pipeline talks to. */
@@ -37,6 +46,9 @@ export class OTLPSender implements PipelineExporter {
   readonly #configuration: OTLPConfiguration
   readonly #transport: Transport
   readonly #compress: Compressor | undefined
+  readonly defaultBatchBytes: number | undefined
+  /** Of the last request, if there was one. */
+  #lastHeaders: Readonly<Record<string, string>> | undefined
   #isShutDown = false
 
   /** Opens nothing; never throws. */
@@ -59,6 +71,7 @@ export class OTLPSender implements PipelineExporter {
     this.attemptTimeoutMillis = configuration.attemptTimeoutMillis
     this.createEncoder = createEncoder
     this.#transport = (transportOptions.fetch ? createFetchTransport : createTransport)(transportOptions)
+    if (this.#transport.keepaliveBytes) this.defaultBatchBytes = PAGE_BATCH_BYTES
     if (configuration.compression === 'gzip') this.#compress = createCompressor(this.#transport.compress)
   }
 
@@ -66,7 +79,8 @@ export class OTLPSender implements PipelineExporter {
    * Makes one request and says what became of it; settles at once when the signal is aborted. Never throws, never
    * rejects. Where nothing has to be awaited first, the request has started when it returns.
    */
-  async send(batch: EncodedBatch, { signal }: Attempt): Promise<Outcome> {
+  async send(batch: EncodedBatch, attempt: Attempt): Promise<Outcome> {
+    const { signal } = attempt
     if (this.#isShutDown) {
       return { kind: 'final', error: new ExportError('exporter_shutdown', 'the exporter has been shut down') }
     }
@@ -81,7 +95,7 @@ export class OTLPSender implements PipelineExporter {
     return new Promise((resolve) => {
       const onAbort = (): void => resolve(aborted())
       signal.addEventListener('abort', onAbort)
-      this.#attempt(batch, signal)
+      this.#attempt(batch, attempt)
         .catch((error) => this.#classify(failure('network', error), batch))
         .then((outcome) => {
           signal.removeEventListener('abort', onAbort)
@@ -90,13 +104,19 @@ export class OTLPSender implements PipelineExporter {
     })
   }
 
+  keepaliveBytes(): number | undefined {
+    const { url, headers } = this.#configuration
+    const left = this.#transport.keepaliveBytes?.(url, this.#lastHeaders ?? headers)
+    return left && left - (this.#lastHeaders ? 0 : UNKNOWN_HEADER_BYTES)
+  }
+
   /** Makes every later `send` fail at once, and closes idle connections. Never rejects. */
   async shutdown(): Promise<void> {
     this.#isShutDown = true
     this.#transport.close()
   }
 
-  async #attempt(batch: EncodedBatch, signal: AbortSignal): Promise<Outcome> {
+  async #attempt(batch: EncodedBatch, { signal, mustOutlivePage }: Attempt): Promise<Outcome> {
     const { url, encoding, headersFunction, userAgent, secrets: knownSecrets } = this.#configuration
     // The caller's context keeps instrumentations quiet, and a synchronous context manager loses it at an `await`.
     const callersContext = context.active()
@@ -120,14 +140,16 @@ export class OTLPSender implements PipelineExporter {
     for (const name of ['content-encoding', 'content-length', 'transfer-encoding']) delete headers[name]
     headers['content-type'] = CONTENT_TYPES[encoding]
 
-    const compressed = this.#compress && (await this.#compress(batch))
+    this.#lastHeaders = headers
+    // A page that is being left does not come back to what it awaits.
+    const compressed = mustOutlivePage ? undefined : this.#compress && (await this.#compress(batch))
     if (compressed) headers['content-encoding'] = 'gzip'
     // Whoever aborted has had an answer by now: nothing must leave any more.
     if (signal.aborted) return this.#classify(failure('aborted', signal.reason), batch)
     const body = compressed ?? batch.body
     batch.readers = (batch.readers ?? 0) + 1
     const result = await context.with(callersContext, () =>
-      this.#transport.post({ url, headers, body, signal }),
+      this.#transport.post({ url, headers, body, signal, mustOutlivePage }),
     )
     if (result.kind === 'response' && result.isRequestWritten) batch.readers--
     return this.#classify(result, batch, secrets)

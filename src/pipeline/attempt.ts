@@ -34,7 +34,7 @@ export class OpenAttempt {
 
 /** Sends once. Never rejects. The attempt is aborted when its time is up. */
 export function makeAttempt<Payload>(
-  sender: Sender<Payload>,
+  sender: Pick<Sender<Payload>, 'send'>,
   batch: Batch<Payload>,
   timeoutMillis: number,
   attempt: OpenAttempt,

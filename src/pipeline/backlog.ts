@@ -57,7 +57,7 @@ export class Backlog<Payload> implements Admission {
 
   /** Sequence of the oldest waiting span; `Infinity` when none waits. */
   get firstSequence(): number {
-    return this.#parked[0]?.firstSequence ?? this.#queue.firstSequence
+    return Math.min(this.#parked[0]?.firstSequence ?? Infinity, this.#queue.firstSequence)
   }
 
   /** Sequence of the last span that was taken in; −1 before the first. */
@@ -111,6 +111,16 @@ export class Backlog<Payload> implements Admission {
     return batch
   }
 
+  /** Whether `takeFirst` can do anything. */
+  get knowsImportance(): boolean {
+    return this.#queue.takeFirst !== undefined
+  }
+
+  /** Removes the most important spans of the queue that fit, as one batch; the caller's to settle or to put back. */
+  takeFirst(maxCount: number, maxBytes: number): Batch<Payload> | undefined {
+    return this.#queue.takeFirst?.(maxCount, maxBytes)
+  }
+
   /** Lets a batch wait again, at its old place. What exceeds the caps is dropped, oldest first. */
   putBack(batch: Batch<Payload>): void {
     const place = this.#parked.findIndex((other) => other.firstSequence > batch.firstSequence)
@@ -156,7 +166,8 @@ export class Backlog<Payload> implements Admission {
 
   #dropOldest(reason: DropReason): void {
     const parked = this.#parked[0]
-    if (parked === undefined) {
+    // What was taken out of turn may be parked before older spans have left the queue.
+    if (parked === undefined || parked.firstSequence > this.#queue.firstSequence) {
       this.#ledger.spanDropped(reason, this.#queue.dropOldest(), 'queue')
       return
     }

@@ -11,6 +11,7 @@ import { ExporterHooks } from './exporter-hooks.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
 import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
 import { Turns } from './pulse.ts'
+import { PageLease } from './page-lease.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
 
@@ -37,6 +38,7 @@ export class DrainLoop<Payload> {
   readonly #books: LeaseBooks
   readonly #options: DrainOptions
   readonly #lease: Lease<Payload>
+  readonly #page: PageLease<Payload>
   readonly #callers: Callers
   readonly #hooks: ExporterHooks
   /** Everything up to this sequence is to be sent without waiting for a full batch. */
@@ -64,21 +66,23 @@ export class DrainLoop<Payload> {
     this.#books = books
     this.#options = options
     this.#lease = new Lease(backlog, books, options)
+    this.#page = new PageLease(backlog, sender, books, options)
     this.#callers = new Callers(books.ledger, (sequence) => this.pendingThrough(sequence))
     this.#hooks = new ExporterHooks(sender, books.reporter)
   }
 
   /** What is not settled, found by walking lease and backlog. */
   pendingThrough(sequence: number): number {
-    return this.#lease.countThrough(sequence) + this.#backlog.countThrough(sequence)
+    const leased = this.#lease.countThrough(sequence) + this.#page.lease.countThrough(sequence)
+    return leased + this.#backlog.countThrough(sequence)
   }
 
   get pendingBytes(): number {
-    return this.#lease.bytes + this.#backlog.pendingBytes
+    return this.#lease.bytes + this.#page.lease.bytes + this.#backlog.pendingBytes
   }
 
   get inFlight(): number {
-    return this.#lease.countThrough(Infinity)
+    return this.#lease.countThrough(Infinity) + this.#page.lease.countThrough(Infinity)
   }
 
   /** A span was taken in. Called from within `span.end()`, so it sends nothing: it sees to it that it will be sent. */
@@ -127,6 +131,17 @@ export class DrainLoop<Payload> {
       this.#settleCovered()
     })
     return call.promise
+  }
+
+  /** The page is hidden: what matters most leaves, and a batch that awaits its retry. False where nothing can. */
+  pageHidden(isLast: boolean): boolean {
+    if (!this.#page.isPossible) return false
+    this.#page.send(isLast, () => {
+      this.#settleCovered()
+      this.#goOn()
+    })
+    if (this.#attempt === undefined && (this.#lease.isOut || this.#backlog.parkedCount > 0)) this.#hurry(-1)
+    return true
   }
 
   // ── Waking ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -274,7 +289,9 @@ export class DrainLoop<Payload> {
 
   /** Settles the callers whose spans are all settled, after the exporter's own flush or shutdown. */
   #settleCovered(): void {
-    const oldest = Math.min(this.#lease.firstSequence, this.#backlog.firstSequence)
+    const oldest = Math.min(
+      ...[this.#lease, this.#page.lease, this.#backlog].map((each) => each.firstSequence),
+    )
     const covered = this.#callers.takeCovered(oldest)
     if (covered.length === 0) return
     const finished = covered.some((call) => call.isShutdown) ? this.#close() : this.#hooks.flush()
@@ -293,6 +310,7 @@ export class DrainLoop<Payload> {
     this.#books.metrics?.shutdown()
     this.#closed = Promise.resolve()
     this.#lease.drop()
+    this.#page.close()
     this.#backlog.dropAll('shutdown_timeout')
     this.#attempt?.end()
     this.#wait.interrupt()

@@ -83,6 +83,13 @@ export class Lease<Payload> {
     return this.#batch
   }
 
+  /** Takes over a batch that was chosen from among those that wait; none is out. */
+  adopt(batch: Batch<Payload>): void {
+    this.#begunAt = monotonicNow()
+    this.#begin(batch)
+    this.#books.metrics?.exportStarted(batch.count, true)
+  }
+
   /** An attempt begins; returns how long it may take, in milliseconds. */
   attemptMillis(now: number): number {
     this.#attemptStartedAt = now

@@ -48,6 +48,8 @@ export interface Pipeline {
   /** Counts a span that is not taken in. */
   refuse(reason: DropReason): void
   flush(call: CallOptions): Promise<FlushResult>
+  /** The page is hidden, perhaps for the last time. Returns false where nothing can outlive it. */
+  pageHidden(isLast: boolean): boolean
   /** An invocation of a function begins, or its last flush has settled. */
   invocation(event: 'start' | 'end'): void
   stats(): Omit<PipelineStats, 'openSpans'>
@@ -141,6 +143,10 @@ class PipelineOf<Payload> implements Pipeline {
   flush(call: CallOptions): Promise<FlushResult> {
     this.#invocations.flushing()
     return this.#loop.flush(call)
+  }
+
+  pageHidden(isLast: boolean): boolean {
+    return this.#loop.pageHidden(isLast)
   }
 
   invocation(event: 'start' | 'end'): void {

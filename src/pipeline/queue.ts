@@ -44,6 +44,12 @@ export interface SpanQueue<Payload> {
   dropOldest(): number
   /** Removes the oldest spans, at least one, as one batch. `undefined` when none could be encoded, or none waits. */
   take(maxCount: number, maxBytes: number): Batch<Payload> | undefined
+  /**
+   * Removes the most important spans that fit, as one batch; the others keep their order. `undefined` when none fits.
+   * Only where spans wait encoded.
+   * @param maxBytes - Bound on the payload.
+   */
+  takeFirst?(maxCount: number, maxBytes: number): Batch<Payload> | undefined
   /** How many spans with this sequence or an older one wait, found by walking. */
   countThrough(sequence: number): number
   /** Counts the waiting spans that are newer than this sequence by the name of their scope. */

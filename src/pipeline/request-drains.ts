@@ -80,6 +80,11 @@ export class RequestDrains<Payload> {
     if (state === undefined) queueMicrotask(() => this.#wake(request))
   }
 
+  /** Pages have no requests to share anything between. */
+  pageHidden(): boolean {
+    return false
+  }
+
   /** Sends everything that has ended by now, and waits for that within the caller's deadline. */
   flush(options: CallOptions): Promise<FlushResult> {
     // Who does not wait has the drain started all the same.

@@ -1,4 +1,5 @@
 /** The transport over `fetch`: Workers, edge runtimes, browsers, Deno, Bun, and Node when a `fetch` is injected. */
+import { keepaliveBytesLeft, reserveKeepalive } from './keepalive.ts'
 import {
   concatenate,
   failure,
@@ -24,9 +25,31 @@ const CLOSED_SOCKET = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/
  * @param options - Only `fetch` is of interest here. Default: the global one, as it is when a request is made.
  */
 export function createTransport({ fetch: injected }: TransportOptions = {}): Transport {
+  const isPage = 'document' in globalThis
   let answered = false
+  /** Others may have used up what keepalive requests share; the browser's error does not say so. */
+  let wasRefused = false
 
-  async function post({ url, headers, body, signal }: TransportRequest): Promise<TransportResult> {
+  async function post(request: TransportRequest): Promise<TransportResult> {
+    const { url, headers, body, signal, mustOutlivePage } = request
+    if (!isPage || (wasRefused && !mustOutlivePage)) return send(request, false)
+    const release = reserveKeepalive(body.length, keepaliveBytesLeft(url, headers))
+    if (!release) {
+      if (mustOutlivePage) return failure('network', new RangeError('there is no room in 64 KiB'), true)
+      return send(request, false)
+    }
+    // An injected `fetch` may never settle.
+    signal.addEventListener('abort', release)
+    const result = await send(request, true)
+    signal.removeEventListener('abort', release)
+    release()
+    return result
+  }
+
+  async function send(
+    { url, headers, body, signal }: TransportRequest,
+    keepalive: boolean,
+  ): Promise<TransportResult> {
     let response: Response
     try {
       // Called without a receiver: workerd and browsers throw "Illegal invocation" for any other than the global.
@@ -38,15 +61,19 @@ export function createTransport({ fetch: injected }: TransportOptions = {}): Tra
         redirect: 'manual',
         signal,
         ...NOT_TO_BE_TRACED,
+        ...(keepalive && { keepalive }),
       })
     } catch (error) {
       if (signal.aborted) return failure('aborted', signal.reason)
-      return failure('network', error, answered && isClosedSocket(error))
+      const isFirstRefusal = keepalive && !wasRefused
+      wasRefused ||= keepalive
+      return failure('network', error, isFirstRefusal || (answered && isClosedSocket(error)))
     }
     if (typeof response?.status !== 'number') {
       return failure('bad_response', new TypeError('fetch did not answer with a Response'))
     }
     answered = true
+    wasRefused = false
     const read = await readBody(response, signal)
     return {
       kind: 'response',
@@ -59,6 +86,7 @@ export function createTransport({ fetch: injected }: TransportOptions = {}): Tra
   return {
     post,
     compress: typeof CompressionStream === 'function' ? compress : undefined,
+    ...(isPage && { keepaliveBytes: keepaliveBytesLeft }),
     close() {},
   }
 }

@@ -9,6 +9,8 @@ export interface TransportRequest {
   readonly body: Uint8Array
   /** When aborted the request is torn down: DNS, connection set-up and the response's body too. */
   readonly signal: AbortSignal
+  /** The page is being hidden: without a place in what may outlive it the request is not made. */
+  readonly mustOutlivePage?: boolean | undefined
 }
 
 /** Why there is no response, or not a whole one. */
@@ -48,6 +50,8 @@ export interface Transport {
   post(request: TransportRequest): Promise<TransportResult>
   /** gzip off the event loop; absent where the runtime has none. May reject. */
   readonly compress?: ((body: Uint8Array) => Promise<Uint8Array>) | undefined
+  /** In pages: how large the body of a request that outlives the page may be now, in bytes. */
+  keepaliveBytes?(url: string, headers: TransportRequest['headers']): number
   /** Closes connections of its own once they are idle. */
   close(): void
 }

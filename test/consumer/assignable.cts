@@ -9,6 +9,7 @@ import {
   type ReadableSpan,
   type SpanExporter,
 } from 'tailrace'
+import { flushOnPageHide } from 'tailrace/browser'
 import * as cloudflare from 'tailrace/cloudflare'
 import * as forExpress from 'tailrace/express'
 import * as forFastify from 'tailrace/fastify'
@@ -27,6 +28,8 @@ export const processors2: sdk2.SpanProcessor[] = [processor]
 export const processors1: sdk1.SpanProcessor[] = [processor]
 export const provider2 = new sdk2.BasicTracerProvider({ spanProcessors: [processor] })
 export const provider1 = new sdk1.BasicTracerProvider({ spanProcessors: [processor] })
+
+export const stop: () => void = flushOnPageHide(processor, provider2, provider1)
 
 const exporters = [new OTLPTraceExporter(), new JsonLinesExporter(), new InMemorySpanExporter()]
 

@@ -20,6 +20,7 @@ deepEqual(
 )
 
 const SUBPATHS = {
+  browser: ['flushOnPageHide'],
   cloudflare: ['flushOnWaitUntil', 'wrapDurableObject', 'wrapHandler'],
   express: ['flushAfterResponse'],
   fastify: ['flushAfterResponse'],

@@ -14,6 +14,7 @@ const processor = new tailrace.BatchSpanProcessor(new tailrace.OTLPTraceExporter
 await processor.shutdown()
 
 const SUBPATHS = {
+  browser: ['flushOnPageHide'],
   cloudflare: ['flushOnWaitUntil', 'wrapDurableObject', 'wrapHandler'],
   express: ['flushAfterResponse'],
   fastify: ['flushAfterResponse'],

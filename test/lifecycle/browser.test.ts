@@ -1,4 +1,7 @@
+import { DiagLogLevel, diag } from '@opentelemetry/api'
 import { beforeEach, expect, test, vi } from 'vitest'
+import { flushOnPageHide, type PageFlushTarget } from '../../src/lifecycle/browser.ts'
+import { PAGE } from '../../src/page.ts'
 import { deliveringExporter } from '../helpers/exporters.ts'
 import { watchedProcessor } from '../helpers/ledger.ts'
 import { end } from '../helpers/processors.ts'
@@ -73,4 +76,86 @@ test('B55: after shutdown the page holds on to nothing', async () => {
   page.change('hidden')
   expect(removed).toHaveBeenCalledTimes(1)
   expect(flush).not.toHaveBeenCalled()
+})
+
+test('B55: a tab that is closed in the background flushes what ended there', async () => {
+  const exporter = deliveringExporter('stock')
+  const processor = watchedProcessor(exporter)
+  end(processor, 'a')
+  page.change('hidden')
+  await microtasks()
+  end(processor, 'b')
+  pageWindow.dispatchEvent(new Event('pagehide'))
+  page.change('hidden')
+  await microtasks()
+  expect(exporter.names).toEqual(['a', 'b'])
+})
+
+test('B55: our processors hear what happens to the page, and that it is back only if it was hidden', () => {
+  const heard: string[] = []
+  const target = { async forceFlush() {}, [PAGE]: (event: string) => void heard.push(event) }
+  const stop = flushOnPageHide(target)
+  pageWindow.dispatchEvent(new Event('pageshow'))
+  page.change('visible')
+  expect(heard).toEqual([])
+  page.change('hidden')
+  page.change('visible')
+  pageWindow.dispatchEvent(new Event('pageshow'))
+  pageWindow.dispatchEvent(new Event('pagehide'))
+  page.change('hidden')
+  pageWindow.dispatchEvent(new Event('pageshow'))
+  expect(heard).toEqual(['hidden', 'shown', 'left', 'shown'])
+  stop()
+  page.change('hidden')
+  pageWindow.dispatchEvent(new Event('pagehide'))
+  pageWindow.dispatchEvent(new Event('pageshow'))
+  expect(heard).toHaveLength(4)
+})
+
+test('B55: flushOnPageHide takes several targets, of anybody, and contains what they throw', async () => {
+  const warnings: string[] = []
+  const logger = {
+    error() {},
+    warn: (text: string) => void warnings.push(text),
+    info() {},
+    debug() {},
+    verbose() {},
+  }
+  diag.setLogger(logger, DiagLogLevel.WARN)
+  const forceFlush = vi.fn(async () => {})
+  flushOnPageHide(
+    { forceFlush: () => Promise.reject(new Error('rejected')) },
+    {
+      forceFlush() {
+        throw new Error('thrown')
+      },
+    },
+    { forceFlush },
+  )
+  page.change('hidden')
+  await microtasks()
+  diag.disable()
+  expect(forceFlush).toHaveBeenCalledTimes(1)
+  expect(warnings.toSorted()).toEqual([
+    'tailrace: a flush on page hide failed: rejected',
+    'tailrace: a flush on page hide failed: thrown',
+  ])
+})
+
+test.each([
+  [undefined, 'undefined'],
+  [null, 'null'],
+  [{}, '[object Object]'],
+  ['page', '"page"'],
+])('flushOnPageHide refuses %s as a target, and names it', (target, shown) => {
+  expect(() => flushOnPageHide(target as unknown as PageFlushTarget)).toThrow(
+    new TypeError(
+      `flushOnPageHide: a target must be a processor or a provider with forceFlush, not ${shown}`,
+    ),
+  )
+})
+
+test('where there is no document nothing happens', () => {
+  vi.stubGlobal('document', undefined)
+  expect(flushOnPageHide({ async forceFlush() {} })()).toBeUndefined()
 })

@@ -1,6 +1,6 @@
-import { describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { createTransport } from '../../src/transport/fetch.ts'
-import type { FetchFunction, TransportRequest } from '../../src/transport/transport.ts'
+import type { FetchFunction, Transport, TransportRequest } from '../../src/transport/transport.ts'
 
 const URL_TEXT = 'http://collector.example/v1/traces'
 
@@ -18,6 +18,89 @@ function request(rest: Partial<TransportRequest> = {}): TransportRequest {
 function fetchError(code: string): TypeError {
   return new TypeError('fetch failed', { cause: Object.assign(new Error(code), { code }) })
 }
+
+describe('the transport in a page', () => {
+  const KIB = 1024
+
+  /** A `fetch` whose requests stay in flight until the test answers. */
+  function heldFetch() {
+    const inits: RequestInit[] = []
+    const answers: (() => void)[] = []
+    const fetch: FetchFunction = (_url, init) => {
+      inits.push(init)
+      return new Promise((resolve) => answers.push(() => resolve(new Response())))
+    }
+    return { fetch, inits, answers }
+  }
+
+  function post(transport: Transport, bytes: number, rest: Partial<TransportRequest> = {}) {
+    return transport.post(request({ body: new Uint8Array(bytes), ...rest }))
+  }
+
+  beforeEach(() => {
+    vi.stubGlobal('document', {})
+  })
+
+  it('B55: says how large a body may be, and counts headers, address and what is in flight', async () => {
+    const { fetch, inits, answers } = heldFetch()
+    const transport = createTransport({ fetch })
+    const left = transport.keepaliveBytes!(URL_TEXT, { 'x-one': '1' })
+    expect(left).toBeLessThanOrEqual(64 * KIB - 1024 - URL_TEXT.length - 'x-one: 1\r\n'.length)
+    expect(left).toBeGreaterThan(62 * KIB)
+    expect(transport.keepaliveBytes!(URL_TEXT, { 'x-one': '1', 'x-two': 'y'.repeat(991) })).toBe(left - 1_000)
+
+    const first = post(transport, left - 30 * KIB)
+    const other = createTransport({ fetch })
+    const leftBeside = other.keepaliveBytes!(URL_TEXT, { 'x-one': '1' })
+    expect(leftBeside).toBeLessThan(30 * KIB)
+    const second = post(other, leftBeside)
+    const third = post(other, 1)
+    expect(inits.map(({ keepalive }) => keepalive)).toEqual([true, true, undefined])
+    for (const answer of answers) answer()
+    await Promise.all([first, second, third])
+    expect(transport.keepaliveBytes!(URL_TEXT, { 'x-one': '1' })).toBe(left)
+  })
+
+  it('B55: a request that must outlive its page is not made where there is no room for it', async () => {
+    const { fetch, inits, answers } = heldFetch()
+    const transport = createTransport({ fetch })
+    const mustOutlivePage = true
+    expect(await post(transport, 64 * KIB, { mustOutlivePage })).toMatchObject({ reason: 'network' })
+    const all = Array.from({ length: 31 }, () => post(transport, 1, { mustOutlivePage }))
+    expect(inits).toHaveLength(30)
+    expect(await all[30]).toMatchObject({ reason: 'network' })
+    for (const answer of answers) answer()
+    await Promise.all(all)
+  })
+
+  it('B55: room is given back when a request is aborted whose fetch never settles', async () => {
+    const transport = createTransport({ fetch: () => new Promise(() => {}) })
+    const left = transport.keepaliveBytes!(URL_TEXT, {})
+    const controller = new AbortController()
+    void post(transport, 30 * KIB, { signal: controller.signal })
+    expect(transport.keepaliveBytes!(URL_TEXT, {})).toBeLessThan(left)
+    controller.abort()
+    expect(transport.keepaliveBytes!(URL_TEXT, {})).toBe(left)
+  })
+
+  it('B55: after a refusal it does without, until something was answered; what must outlive the page tries', async () => {
+    const keepalive: unknown[] = []
+    let isRefusing = true
+    const fetch: FetchFunction = async (_url, init) => {
+      keepalive.push(init.keepalive)
+      if (isRefusing) throw new TypeError('Failed to fetch')
+      return new Response()
+    }
+    const transport = createTransport({ fetch })
+    expect(await post(transport, 1)).toMatchObject({ reason: 'network', staleSocket: true })
+    expect(await post(transport, 1)).toMatchObject({ reason: 'network', staleSocket: false })
+    expect(await post(transport, 1, { mustOutlivePage: true })).toMatchObject({ staleSocket: false })
+    isRefusing = false
+    await post(transport, 1)
+    await post(transport, 1)
+    expect(keepalive).toEqual([true, undefined, true, undefined, true])
+  })
+})
 
 describe('the transport over an injected or replaced fetch', () => {
   it('B31: posts with manual redirects, without credentials or keepalive', async () => {
