@@ -15,14 +15,13 @@ export interface RequestScope {
  * Key of an option of `flush` by which a helper says that the request ends with the flush: what it still holds by then
  * is put back for others.
  */
-export const ENDS_REQUEST = Symbol.for('tailrace.endsRequest')
+export const ENDS_REQUEST: unique symbol = Symbol.for('tailrace.endsRequest')
 
 /**
  * The method of a processor of ours by which the wrapper of a function's handler tells when an invocation begins, and
  * when its last flush has settled. What ends between two invocations is reported at the next flush.
  */
 export const INVOCATION = Symbol.for('tailrace.invocation')
-export const ENDS_REQUEST: unique symbol = Symbol.for('tailrace.endsRequest')
 
 /** What a helper adds to the options of `flush`. */
 export interface RequestOptions {

@@ -85,8 +85,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   otlp: ['transport', 'pipeline', 'types', 'environment', 'version'],
   exporters: ['pipeline', 'otlp', 'types'],
   testing: ['types'],
-  processor: ['pipeline', 'options', 'types', 'request', 'flush-policy', 'exporters', 'lifecycle'],
-  processor: ['pipeline', 'options', 'types', 'flush-policy', 'page', 'exporters', 'lifecycle'],
+  processor: ['pipeline', 'options', 'types', 'request', 'flush-policy', 'page', 'exporters', 'lifecycle'],
   index: ['processor', 'options', 'otlp', 'exporters', 'pipeline', 'types'],
 }
 

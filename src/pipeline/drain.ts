@@ -5,13 +5,14 @@
 import type { ExportError, FlushResult, Sender } from '../types.ts'
 import { makeAttempt, OpenAttempt } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
+import type { LeaseBooks } from './books.ts'
 import { circuitOpen } from './breaker.ts'
 import { monotonicNow, startTimer, type Timer } from './deadline.ts'
 import { ExporterHooks } from './exporter-hooks.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
-import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
-import { Turns } from './pulse.ts'
+import { Lease, type LeaseOptions } from './lease.ts'
 import { PageLease } from './page-lease.ts'
+import { Turns } from './pulse.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
 
@@ -289,9 +290,8 @@ export class DrainLoop<Payload> {
 
   /** Settles the callers whose spans are all settled, after the exporter's own flush or shutdown. */
   #settleCovered(): void {
-    const oldest = Math.min(
-      ...[this.#lease, this.#page.lease, this.#backlog].map((each) => each.firstSequence),
-    )
+    const places = [this.#lease, this.#page.lease, this.#backlog]
+    const oldest = Math.min(...places.map(({ firstSequence }) => firstSequence))
     const covered = this.#callers.takeCovered(oldest)
     if (covered.length === 0) return
     const finished = covered.some((call) => call.isShutdown) ? this.#close() : this.#hooks.flush()

@@ -14,13 +14,9 @@
 import { ExportError, type Outcome } from '../types.ts'
 import type { AttemptResult } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
+import type { LeaseBooks } from './books.ts'
 import { monotonicNow } from './deadline.ts'
-import type { Ledger } from './ledger.ts'
-import type { SdkMetrics } from './metrics.ts'
-import type { Pace } from './pace.ts'
 import type { Batch } from './queue.ts'
-import type { Reporter } from './report.ts'
-import type { SizeLimit } from './size-limit.ts'
 
 /** How batches are cut, and how long each of them is tried. */
 export interface LeaseOptions {
@@ -30,15 +26,6 @@ export interface LeaseOptions {
   readonly roundMillis: number
   /** Attempts in a round, the last of them after a neighbour got through. 1: nothing is sent twice. */
   readonly maxAttempts: number
-}
-
-/** Where outcomes are written down. */
-export interface LeaseBooks {
-  readonly ledger: Ledger
-  readonly pace: Pace
-  readonly sizeLimit: SizeLimit
-  readonly reporter: Reporter
-  readonly metrics: SdkMetrics | undefined
 }
 
 /** A round with less time left than this, or than a quarter of itself, is over: an answer could hardly come in time. */

@@ -9,8 +9,9 @@
 import type { Outcome, Sender } from '../types.ts'
 import { makeAttempt, OpenAttempt } from './attempt.ts'
 import type { Backlog } from './backlog.ts'
+import type { LeaseBooks } from './books.ts'
 import { monotonicNow } from './deadline.ts'
-import { Lease, type LeaseBooks, type LeaseOptions } from './lease.ts'
+import { Lease, type LeaseOptions } from './lease.ts'
 import { suppressTracing } from './suppress.ts'
 
 /** Sends one batch at a time for a page that is hidden. */

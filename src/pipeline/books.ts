@@ -1,0 +1,14 @@
+import type { Ledger } from './ledger.ts'
+import type { SdkMetrics } from './metrics.ts'
+import type { Pace } from './pace.ts'
+import type { Reporter } from './report.ts'
+import type { SizeLimit } from './size-limit.ts'
+
+/** Where outcomes are written down. */
+export interface LeaseBooks {
+  readonly ledger: Ledger
+  readonly pace: Pace
+  readonly sizeLimit: SizeLimit
+  readonly reporter: Reporter
+  readonly metrics: SdkMetrics | undefined
+}
