@@ -3,7 +3,7 @@ import type { MeterProvider } from '@opentelemetry/api'
 import { environmentNumber, isWorkers, warnOnce } from './environment.ts'
 import { type CircuitBreakerOptions, DEFAULT_CIRCUIT_BREAKER } from './pipeline/breaker.ts'
 import { MAX_DELAY_MILLIS } from './pipeline/deadline.ts'
-import { type Drop, describe, log } from './pipeline/report.ts'
+import { type Drop, describe, log, show } from './pipeline/report.ts'
 import { DEFAULT_RETRY, type RetryOptions } from './pipeline/retry.ts'
 import { ENDS_REQUEST, REQUEST_SCOPE, type RequestOptions, type RequestScope } from './request.ts'
 import type { ExportError, FlushOptions } from './types.ts'
@@ -310,13 +310,4 @@ function wrong(
   ErrorType: TypeErrorConstructor | RangeErrorConstructor = TypeError,
 ): Error {
   return new ErrorType(`BatchSpanProcessor: ${name} must be ${expected}, not ${show(value)}`)
-}
-
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
-  try {
-    return String(value).slice(0, 100)
-  } catch {
-    return `an ${typeof value}`
-  }
 }

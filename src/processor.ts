@@ -3,11 +3,12 @@ import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
 import { hostAllowance } from './flush-policy.ts'
 import { flushOnPageHide } from './lifecycle/browser.ts'
-import { type BatchSpanProcessorOptions, configureProcessor, readCall, show } from './options.ts'
+import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './options.ts'
 import { PAGE, type PageEvent } from './page.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import { show } from './pipeline/report.ts'
 import { INVOCATION } from './request.ts'
 import {
   type EncodingExporter,

@@ -1,5 +1,5 @@
 /** Signs of life of something whose timers may never fire again. */
-import { monotonicNow, startTimer } from './deadline.ts'
+import { monotonicNow, NO_TIMER, startTimer } from './deadline.ts'
 
 /** How often a sign of life is due, in milliseconds. */
 export const BEAT_MILLIS = 1000
@@ -19,17 +19,24 @@ export class Turns {
   /** When the last turn had begun that was seen through. */
   seenSince = -Infinity
   #begunAt = -Infinity
+  #timer = NO_TIMER
 
   begin(now: number): void {
     if (now === this.#begunAt) return
     this.#begunAt = now
     try {
-      startTimer(() => {
+      this.#timer = startTimer(() => {
         this.seenSince = Math.max(this.seenSince, now)
       }, 0)
     } catch {
       // A Worker outside a request has no timers, and no event loop that turns meanwhile.
     }
+  }
+
+  /** Nobody needs to know any more: no timer is left. */
+  stop(): void {
+    this.#timer.cancel()
+    this.#begunAt = -Infinity
   }
 }
 
@@ -44,8 +51,11 @@ export class Pulse {
   #silentSince = 0
   #silentLooks = 0
   #lookedAt = -Infinity
+  #turns: Turns | undefined
 
   beat(): void {
+    this.#turns?.stop()
+    this.#turns = undefined
     this.#beatAt = monotonicNow()
     this.#silentLooks = 0
     this.#lookedAt = -Infinity
@@ -57,6 +67,7 @@ export class Pulse {
    */
   looksDead(now: number, turns: Turns): boolean {
     if (now - this.#beatAt < BEAT_MILLIS + FREEZE_MILLIS) return false
+    this.#turns = turns
     turns.begin(now)
     if (turns.seenSince < this.#lookedAt) return false
     this.#lookedAt = now

@@ -178,3 +178,13 @@ export function describe(cause: unknown): string {
     return 'unknown'
   }
 }
+
+/** A value that an option was given, as a message shows it. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
+  try {
+    return String(value).slice(0, 100)
+  } catch {
+    return `an ${typeof value}`
+  }
+}
