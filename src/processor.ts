@@ -2,7 +2,7 @@
 import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
 import { hostAllowance } from './flush-policy.ts'
-import { flushOnPageHide } from './lifecycle/browser.ts'
+import { flushOnPageHide } from './lifecycle/page-hide.ts'
 import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './options.ts'
 import { PAGE, type PageEvent } from './page.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'

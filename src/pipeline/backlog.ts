@@ -19,6 +19,9 @@ export interface BacklogLimits {
   readonly dropPolicy: 'oldest' | 'newest'
 }
 
+/** Where batches come from, and where they wait again. */
+export type BatchSource<Payload> = Pick<Backlog<Payload>, 'take' | 'putBack' | 'isParked' | 'parkedCount'>
+
 /** The bounded backlog of one processor. */
 export class Backlog<Payload> implements Admission {
   readonly #limits: BacklogLimits

@@ -13,7 +13,7 @@
  */
 import { ExportError, type Outcome } from '../types.ts'
 import type { AttemptResult } from './attempt.ts'
-import type { Backlog } from './backlog.ts'
+import type { BatchSource } from './backlog.ts'
 import type { LeaseBooks } from './books.ts'
 import { monotonicNow } from './deadline.ts'
 import type { Batch } from './queue.ts'
@@ -33,7 +33,7 @@ const MIN_ATTEMPT_MILLIS = 1000
 
 /** Hands out batches one at a time, and settles them. */
 export class Lease<Payload> {
-  readonly #backlog: Backlog<Payload>
+  readonly #backlog: BatchSource<Payload>
   readonly #books: LeaseBooks
   readonly #options: LeaseOptions
   #batch: Batch<Payload> | undefined
@@ -52,7 +52,7 @@ export class Lease<Payload> {
   /** Parked batches that failed since the backend last answered: they decide nothing. */
   readonly #failedNeighbours = new Set<Batch<Payload>>()
 
-  constructor(backlog: Backlog<Payload>, books: LeaseBooks, options: LeaseOptions) {
+  constructor(backlog: BatchSource<Payload>, books: LeaseBooks, options: LeaseOptions) {
     this.#backlog = backlog
     this.#books = books
     this.#options = options
@@ -68,13 +68,6 @@ export class Lease<Payload> {
         this.#letNeighbourTry(batch)
     }
     return this.#batch
-  }
-
-  /** Takes over a batch that was chosen from among those that wait; none is out. */
-  adopt(batch: Batch<Payload>): void {
-    this.#begunAt = monotonicNow()
-    this.#begin(batch)
-    this.#books.metrics?.exportStarted(batch.count, true)
   }
 
   /** An attempt begins; returns how long it may take, in milliseconds. */

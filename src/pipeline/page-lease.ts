@@ -8,7 +8,7 @@
  */
 import type { Outcome, Sender } from '../types.ts'
 import { makeAttempt, OpenAttempt } from './attempt.ts'
-import type { Backlog } from './backlog.ts'
+import type { Backlog, BatchSource } from './backlog.ts'
 import type { LeaseBooks } from './books.ts'
 import { monotonicNow } from './deadline.ts'
 import { Lease, type LeaseOptions } from './lease.ts'
@@ -16,23 +16,33 @@ import { suppressTracing } from './suppress.ts'
 
 /** Sends one batch at a time for a page that is hidden. */
 export class PageLease<Payload> {
-  /** Its batch counts as pending, and is dropped by whoever ends everything. */
+  /** Its batch counts as pending like that of the drain loop. */
   readonly lease: Lease<Payload>
   readonly #backlog: Backlog<Payload>
   readonly #sender: Sender<Payload>
   readonly #books: LeaseBooks
-  readonly #options: LeaseOptions
+  readonly #roundMillis: number
   #attempt: OpenAttempt | undefined
 
   constructor(backlog: Backlog<Payload>, sender: Sender<Payload>, books: LeaseBooks, options: LeaseOptions) {
     this.#backlog = backlog
     this.#sender = sender
     this.#books = books
-    this.#options = options
-    // The budget is its only bound, and it leaves it to the drain loop to convict a batch.
-    const maxAttempts = options.maxAttempts === 1 ? 1 : Infinity
-    const unbounded = { maxExportBatchBytes: Infinity, roundMillis: Infinity }
-    this.lease = new Lease(backlog, books, { ...options, ...unbounded, maxAttempts })
+    this.#roundMillis = options.roundMillis
+    const mostImportant: BatchSource<Payload> = {
+      take: (maxCount, maxBytes) =>
+        backlog.takeFirst(maxCount, Math.min(maxBytes, sender.keepaliveBytes?.() ?? 0)),
+      putBack: (batch) => backlog.putBack(batch),
+      isParked: (batch) => backlog.isParked(batch),
+      parkedCount: 0,
+    }
+    this.lease = new Lease(mostImportant, books, {
+      ...options,
+      maxExportBatchBytes: Infinity,
+      // It never comes to a last attempt: convicting a batch is left to the drain loop.
+      maxAttempts: options.maxAttempts === 1 ? 1 : Infinity,
+      roundMillis: Infinity,
+    })
   }
 
   /** Whether anything can outlive the page, here and with this exporter. */
@@ -47,14 +57,11 @@ export class PageLease<Payload> {
    */
   send(isLast: boolean, onSettled: () => void): void {
     if (this.lease.isOut || !this.#maySend(isLast)) return
-    const maxBytes = this.#sender.keepaliveBytes?.() ?? 0
-    const { maxExportBatchSize, roundMillis } = this.#options
-    const batch = suppressTracing(() => this.#backlog.takeFirst(maxExportBatchSize, maxBytes))
+    const batch = suppressTracing(() => this.lease.next())
     if (batch === undefined) return
-    this.lease.adopt(batch)
     const now = monotonicNow()
     const { attemptTimeoutMillis = Infinity } = this.#sender
-    const timeoutMillis = Math.min(this.lease.attemptMillis(now), attemptTimeoutMillis, roundMillis)
+    const timeoutMillis = Math.min(this.lease.attemptMillis(now), attemptTimeoutMillis, this.#roundMillis)
     this.#books.pace.attemptStarted(now)
     this.#attempt = new OpenAttempt()
     const send: Sender<Payload>['send'] = (payload, attempt) =>

@@ -198,18 +198,25 @@ test('B55: the outcome is applied as for any batch: finally refused, too large, 
   await sent[0]!.answer(400)
   expect(expectBalance(processor)).toMatchObject({ failed: 3, pending: 0 })
 
-  end(processor, ...names(4))
-  processor[PAGE]('left')
-  await sent[1]!.answer(413)
-  expect(sent.slice(2)).toMatchObject([{ names: names(4).slice(0, 2) }])
-  await sent[2]!.answer()
-  await sent[3]!.answer()
-  expect(expectBalance(processor)).toMatchObject({ exported: 4, pending: 0 })
-
   end(processor, ...names(3))
   processor[PAGE]('left')
-  await sent[4]!.answer(200, Uint8Array.from([0x0a, 2, 0x08, 2]))
-  expect(expectBalance(processor)).toMatchObject({ exported: 5, rejected: 2, pending: 0 })
+  await sent[1]!.answer(200, Uint8Array.from([0x0a, 2, 0x08, 2]))
+  expect(expectBalance(processor)).toMatchObject({ exported: 1, rejected: 2, pending: 0 })
+
+  end(processor, ...names(40))
+  processor[PAGE]('left')
+  await sent[2]!.answer(413)
+  expect(sent.slice(3)).toMatchObject([{ names: names(40).slice(0, 20) }])
+  await sent[3]!.answer()
+  await sent[4]!.answer()
+  expect(expectBalance(processor)).toMatchObject({ exported: 41, pending: 0 })
+
+  // Too large once is too large for a while.
+  end(processor, ...names(40))
+  processor[PAGE]('left')
+  expect(sent[5]!.names.length).toBeLessThanOrEqual(20)
+  expect(sent[5]!.names.at(-1)).toBe('span-39')
+  await sent[5]!.answer()
 })
 
 test('B55: what the backend refuses for now is put back at its place, and counts against the caps', async () => {
