@@ -50,9 +50,10 @@ export class WorkersCollector {
     await once(this.#server, 'close')
   }
 
-  /** The notes that the spans carry, in the order of their arrival. */
+  /** The notes that the spans carry, in the order of their arrival. One that came twice counts once. */
   get notes(): string[] {
-    return this.spans.map(({ attributes }) => {
+    const spans = new Map(this.spans.map((span) => [span.spanId, span]))
+    return Array.from(spans.values(), ({ attributes }) => {
       const value = attributes.find(({ key }) => key === 'note')?.value
       return value !== undefined && 'stringValue' in value ? value.stringValue : ''
     })
