@@ -1,4 +1,5 @@
-import type { UnixTime } from './values.ts'
+import type { Id } from './ids.ts'
+import { lengthOf, type UnixTime } from './values.ts'
 import { PACKED_LENGTH_MAX, packAscii, Writer } from './writer.ts'
 
 const QUOTE = 0x22
@@ -10,21 +11,31 @@ const ESCAPED = /["\\\u0000-\u001f]/g
 
 /** A text of ASCII in words of four characters. */
 function words(text: string): Int32Array {
-  const packed = new DataView(new ArrayBuffer(text.length))
-  packAscii(packed, 0, text)
-  return Int32Array.from({ length: text.length / 4 }, (_, i) => packed.getInt32(i * 4, true))
+  const packed = new DataView(new ArrayBuffer(text.length + 3))
+  packAscii(packed, 0, text, text.length)
+  return Int32Array.from({ length: Math.ceil(text.length / 4) }, (_, i) => packed.getInt32(i * 4, true))
 }
 
 const STRING_VALUE = /* @__PURE__ */ words('{"stringValue":"')
 const STRING_END = /* @__PURE__ */ words('"}},')
+const INT_VALUE = /* @__PURE__ */ words('{"intValue":"')
+const TRUE = /* @__PURE__ */ words('{"boolValue":true}},')
+const FALSE = /* @__PURE__ */ words('{"boolValue":false}},')
+
+/** The digits of the numbers up to 99, as two characters each. */
+const DIGITS = /* @__PURE__ */ Int16Array.from({ length: 100 }, (_, i) => 0x3030 | ((i % 10) << 8) | (i / 10))
+
+/** Puts words, of which the last may not be full. */
+function putWords(view: DataView, at: number, source: Int32Array): void {
+  for (let i = 0; i < source.length; i++) view.setInt32(at + i * 4, source[i], true)
+}
 
 /**
  * Puts a string at `at`, four characters at a time. Answers whether it is ASCII and needs no escapes; if not, what has
  * been put is rubbish.
  */
-function packPlain(view: DataView, at: number, text: string): boolean {
+function packPlain(view: DataView, at: number, text: string, length: number): boolean {
   const { charCodeAt } = ''
-  const { length } = text
   let seen = 0
   // The high bit of a byte is set where the character is a control, a quote or a backslash.
   let escapes = 0
@@ -53,15 +64,15 @@ export class JsonWriter extends Writer {
   /** Where the value of the attribute begins that was written last. */
   valueAt = 0
   /** Spans that end together mostly end in the same second. */
-  #seconds = 0
-  #secondsText = ''
+  #seconds = -1
+  readonly #secondsText = new Writer(16)
 
   /** Writes a string with its quotes. */
   string(text: string): void {
-    const { length } = text
+    const length = lengthOf(text)
     this.reserve(length + 6)
     const { view, at } = this
-    if (length <= PACKED_LENGTH_MAX && packPlain(view, at + 1, text)) {
+    if (length <= PACKED_LENGTH_MAX && packPlain(view, at + 1, text, length)) {
       view.setUint8(at, QUOTE)
       view.setUint8(at + 1 + length, QUOTE)
       this.at = at + length + 2
@@ -72,10 +83,10 @@ export class JsonWriter extends Writer {
 
   /** Writes the value of an attribute, and the end of the attribute, if it is short and needs no escapes. */
   shortString(value: string): boolean {
-    const { length } = value
+    const length = lengthOf(value)
     this.reserve(PACKED_LENGTH_MAX + 24)
     const { view, at } = this
-    if (length > PACKED_LENGTH_MAX || !packPlain(view, at + 16, value)) return false
+    if (length > PACKED_LENGTH_MAX || !packPlain(view, at + 16, value, length)) return false
     view.setInt32(at, STRING_VALUE[0], true)
     view.setInt32(at + 4, STRING_VALUE[1], true)
     view.setInt32(at + 8, STRING_VALUE[2], true)
@@ -83,6 +94,32 @@ export class JsonWriter extends Writer {
     view.setInt32(at + 16 + length, STRING_END[0], true)
     this.at = at + 20 + length
     return true
+  }
+
+  /** Writes the value of an attribute, and the end of the attribute, if it is a boolean or a small number that counts. */
+  simpleValue(value: unknown): boolean {
+    this.reserve(32)
+    const { view, at } = this
+    if (typeof value === 'boolean') {
+      putWords(view, at, value ? TRUE : FALSE)
+      this.at = at + (value ? 20 : 21)
+      return true
+    }
+    if (typeof value !== 'number' || (value | 0) !== value || !(value > 0 || Object.is(value, 0)))
+      return false
+    putWords(view, at, INT_VALUE)
+    this.at = at + 13
+    this.uint32(value)
+    view.setInt32(this.at, STRING_END[0], true)
+    this.at += 4
+    return true
+  }
+
+  /** Writes an id without quotes. */
+  id({ characters }: Id): void {
+    this.reserve(32)
+    putWords(this.view, this.at, characters)
+    this.at += characters.length * 4
   }
 
   #escapedString(text: string): void {
@@ -106,13 +143,15 @@ export class JsonWriter extends Writer {
   }
 
   #digits(value: number, count: number): void {
-    const { bytes, at } = this
+    const { view, at } = this
     let rest = value
-    for (let i = at + count - 1; i >= at; i--) {
-      const tenth = (rest / 10) >>> 0
-      bytes[i] = 0x30 + rest - tenth * 10
-      rest = tenth
+    let i = at + count - 2
+    for (; i >= at; i -= 2) {
+      const hundredth = (rest / 100) >>> 0
+      view.setInt16(i, DIGITS[rest - hundredth * 100], true)
+      rest = hundredth
     }
+    if (i === at - 1) view.setUint8(at, 0x30 + rest)
     this.at = at + count
   }
 
@@ -126,15 +165,17 @@ export class JsonWriter extends Writer {
 
   /** Writes a point in time as the string of its nanoseconds. */
   time({ seconds, nanos }: UnixTime): void {
-    this.byte(QUOTE)
+    const text = this.#secondsText
+    if (seconds !== this.#seconds) {
+      this.#seconds = seconds
+      text.at = 0
+      text.text(`"${seconds}`)
+    }
     if (seconds === 0) {
+      this.byte(QUOTE)
       this.uint32(nanos)
     } else {
-      if (seconds !== this.#seconds) {
-        this.#seconds = seconds
-        this.#secondsText = String(seconds)
-      }
-      this.text(this.#secondsText)
+      this.words(text.view, 0, text.at)
       this.reserve(10)
       this.#digits(nanos, 9)
     }

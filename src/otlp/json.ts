@@ -149,7 +149,7 @@ function writeCompound(writer: JsonWriter, given: unknown, depth: number): void 
 
 /** Writes the value of a pair, its end, and a comma. */
 function writeMember(writer: JsonWriter, value: unknown, depth: number): void {
-  if (typeof value === 'string' && writer.shortString(value)) return
+  if (typeof value === 'string' ? writer.shortString(value) : writer.simpleValue(value)) return
   writeValue(writer, value, depth)
   writer.byte(CLOSE_BRACE)
   writer.byte(COMMA)
@@ -203,7 +203,7 @@ function writeTime(writer: JsonWriter, name: Piece, time: HrTime): void {
 /** Writes an id; one that is none is left empty. */
 function writeId(writer: JsonWriter, name: Piece, id: Id): void {
   writer.piece(name)
-  if (id.valid) writer.text(id.text)
+  if (id.valid) writer.id(id)
 }
 
 function writeString(writer: JsonWriter, name: Piece, value: unknown): void {

@@ -1,4 +1,4 @@
-import { type Int64, isInt64 } from './values.ts'
+import { type Int64, isInt64, lengthOf } from './values.ts'
 import { PACKED_LENGTH_MAX, packAscii, Writer } from './writer.ts'
 
 /** The bytes that the varint of a length takes. */
@@ -69,23 +69,23 @@ export class ProtobufWriter extends Writer {
 
   /** Writes a string with its length. */
   string(tag: number, text: string): void {
-    const { length } = text
+    const length = lengthOf(text)
     this.reserve(length + 8)
     const { view, at } = this
-    if (length <= PACKED_LENGTH_MAX && packAscii(view, at + 2, text)) {
+    if (length <= PACKED_LENGTH_MAX && packAscii(view, at + 2, text, length)) {
       view.setUint8(at, tag)
       view.setUint8(at + 1, length)
       this.at = at + 2 + length
     } else {
-      this.#longString(tag, text)
+      this.#longString(tag, text, length)
     }
   }
 
   /** The room for the length is guessed: ASCII, most likely, so that it is the number of characters. */
-  #longString(tag: number, text: string): void {
+  #longString(tag: number, text: string, length: number): void {
     this.bytes[this.at++] = tag
     const from = this.at
-    const start = from + varintSize(text.length)
+    const start = from + varintSize(length)
     this.at = start
     this.encoded(text)
     const written = this.at - start
@@ -100,10 +100,10 @@ export class ProtobufWriter extends Writer {
 
   /** Writes a string as the `value` of a `KeyValue` if it is short and ASCII; else answers false. */
   shortString(value: string): boolean {
-    const { length } = value
+    const length = lengthOf(value)
     this.reserve(PACKED_LENGTH_MAX + 8)
     const { view, at } = this
-    if (length > PACKED_LENGTH_MAX || !packAscii(view, at + 4, value)) return false
+    if (length > PACKED_LENGTH_MAX || !packAscii(view, at + 4, value, length)) return false
     view.setInt32(at, 0x0a0012 | ((length + 2) << 8) | (length << 24), true)
     this.at = at + 4 + length
     return true

@@ -145,17 +145,16 @@ function putTime(view: DataView, at: number, tag: number, seconds: number, nanos
 }
 
 /** Puts an id at `at` and returns its end; one that is none is left out. */
-function putId(view: DataView, at: number, tag: number, { valid, words }: Id): number {
+function putId(view: DataView, at: number, tag: number, { valid, size, words }: Id): number {
   if (!valid) return at
-  const length = words.length * 4
-  view.setInt16(at, tag | (length << 8), true)
+  view.setInt16(at, tag | (size << 8), true)
   view.setInt32(at + 2, words[0], true)
   view.setInt32(at + 6, words[1], true)
-  if (length > 8) {
+  if (size > 8) {
     view.setInt32(at + 10, words[2], true)
     view.setInt32(at + 14, words[3], true)
   }
-  return at + 2 + length
+  return at + 2 + size
 }
 
 function writeTraceState(writer: ProtobufWriter, context: SpanContext): void {

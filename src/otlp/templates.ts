@@ -1,6 +1,6 @@
 import type { Attributes } from '@opentelemetry/api'
 import { type Piece, Slab } from './pieces.ts'
-import { interned, isOwn } from './values.ts'
+import { interned, isOwn, lengthOf } from './values.ts'
 import { WORD_COPY_MAX, type Writer } from './writer.ts'
 
 /** Bounds on what is remembered; whatever exceeds them is encoded without. */
@@ -22,9 +22,6 @@ const RUNS_MAX = 8
 const OTHERS_MAX = 6
 const MISSES_MAX = 32
 
-/** Stands for a value that is not worth comparing, or that may not be: objects may change, 0 equals -0. */
-const VOLATILE = Symbol()
-
 /** What a format knows about an attribute. */
 export interface AttributeFormat<W extends Writer> {
   /** Writes an attribute and sets `writer.valueAt` to where its value begins, 0 if the value cannot be exchanged. */
@@ -42,8 +39,12 @@ interface Encoded {
 /** One attribute of a template. */
 interface Slot {
   readonly key: string
-  /** What a value is compared with; `VOLATILE` where that has proved vain. */
-  value: unknown
+  /** What a value is compared with, by its type: comparing is fast where both sides are known to be of one. */
+  readonly number: number
+  readonly flag: boolean | undefined
+  readonly text: string
+  /** Whether strings are worth comparing; not where that has proved vain. */
+  isText: boolean
   /** Where in the template the attribute begins, its value begins, and it ends. */
   readonly start: number
   readonly valueStart: number
@@ -126,7 +127,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
   #find(kind: number, name: string): Template | undefined {
     const byName = this.#byKind[kind]
     const template = byName?.get(name)
-    if (template !== undefined || byName === undefined || name.length > STRING_LENGTH_MAX) return template
+    if (template !== undefined || byName === undefined || lengthOf(name) > STRING_LENGTH_MAX) return template
     if (this.#pause > 0) {
       this.#pause--
       return undefined
@@ -188,7 +189,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
       format.attribute(writer, key, value)
       const end = writer.at - from
       const valueStart = Math.max(writer.valueAt - from, start)
-      slots.push({ key, value: comparable(value), start, valueStart, end, others: [], misses: 0, missed: 0 })
+      slots.push(slotOf(key, value, start, valueStart, end))
       start = end
     }
     template.relearnAt *= 4
@@ -229,12 +230,16 @@ export class Templates<W extends Writer & { valueAt: number }> {
       }
       const slot = slots[at++]
       to = slot.end
-      if (value !== slot.value) {
-        if (slot.value === VOLATILE || typeof value !== 'string')
-          this.#exchange(writer, template, slot, from, value)
+      if (typeof value === 'string') {
+        if (!slot.isText) this.#exchange(writer, template, slot, from, value)
+        else if (value === slot.text) continue
         else this.#other(writer, template, slot, from, value)
-        from = to
+      } else {
+        if (typeof value === 'number' ? value === slot.number : value === slot.flag && value !== undefined)
+          continue
+        this.#exchange(writer, template, slot, from, value)
       }
+      from = to
     }
     copyRun(writer, template, from, to)
   }
@@ -266,9 +271,9 @@ export class Templates<W extends Writer & { valueAt: number }> {
     const attributeStart = writer.at + start - from
     this.#exchange(writer, template, slot, from, value)
     if (++slot.misses > MISSES_MAX) {
-      slot.value = VOLATILE
+      slot.isText = false
       slot.others = []
-    } else if (others.length < OTHERS_MAX && value.length <= STRING_LENGTH_MAX && hasMissed(slot, value)) {
+    } else if (others.length < OTHERS_MAX && lengthOf(value) <= STRING_LENGTH_MAX && hasMissed(slot, value)) {
       others.push({ value: interned(value), piece: this.#keep(writer.bytes, attributeStart, writer.at) })
     }
   }
@@ -277,7 +282,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
 /** Whether the string, or one much like it, was among the last that a slot did not know. Takes note of it. */
 function hasMissed(slot: Slot, text: string): boolean {
   const { charCodeAt } = ''
-  const { length } = text
+  const length = lengthOf(text)
   const hash =
     length === 0
       ? 1
@@ -309,9 +314,20 @@ function indexOfKey(slots: Slot[], key: string, start: number): number {
   return -1
 }
 
-/** What the value of a later span may be compared with. */
-function comparable(value: unknown): unknown {
-  if (typeof value === 'string') return value.length > STRING_LENGTH_MAX ? VOLATILE : interned(value)
-  if (typeof value === 'boolean' || (typeof value === 'number' && value !== 0)) return value
-  return VOLATILE
+/** NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0. */
+function slotOf(key: string, value: unknown, start: number, valueStart: number, end: number): Slot {
+  const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
+  return {
+    key,
+    number: typeof value === 'number' && value !== 0 ? value : Number.NaN,
+    flag: typeof value === 'boolean' ? value : undefined,
+    text: isText ? interned(value) : '',
+    isText,
+    start,
+    valueStart,
+    end,
+    others: [],
+    misses: 0,
+    missed: 0,
+  }
 }

@@ -81,6 +81,15 @@ export function isOwn(object: object, key: string): boolean {
   return Object.prototype.hasOwnProperty.call(object, key)
 }
 
+/**
+ * The length of a string. Where V8 has met more than four of its kinds of strings, it looks `length` up each time; that
+ * it is the length of a string, and so a single load, it only knows of what has been added to one.
+ */
+export function lengthOf(text: string): number {
+  // biome-ignore lint/style/useTemplate: a template would be another operation
+  return ('' + text).length
+}
+
 const table: Record<string, undefined> = /* @__PURE__ */ Object.create(null)
 
 /** The same string without whatever longer string it may be a slice of, and fast to compare. */

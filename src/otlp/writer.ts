@@ -1,4 +1,5 @@
 import type { Piece } from './pieces.ts'
+import { lengthOf } from './values.ts'
 
 /** Strings up to this long are packed here; beyond it `encodeInto` is faster in spite of the cost of its call. */
 export const PACKED_LENGTH_MAX = 56
@@ -18,9 +19,8 @@ export const utf8 = /* @__PURE__ */ new TextEncoder()
  * `text.charCodeAt` on more than four of them looks the method up anew each time, which takes three times as long as
  * the rest. Taken from a constant, it is known beforehand; so it is wherever characters are read one by one.
  */
-export function packAscii(view: DataView, at: number, text: string): boolean {
+export function packAscii(view: DataView, at: number, text: string, length: number): boolean {
   const { charCodeAt } = ''
-  const { length } = text
   let seen = 0
   let i = 0
   for (; i + 4 <= length; i += 4) {
@@ -96,22 +96,24 @@ export class Writer {
 
   /** Writes a string in UTF-8; lone surrogates become U+FFFD. */
   text(text: string): void {
-    const { length } = text
+    const length = lengthOf(text)
     this.reserve(length + 4)
-    if (length <= PACKED_LENGTH_MAX && packAscii(this.view, this.at, text)) this.at += length
+    if (length <= PACKED_LENGTH_MAX && packAscii(this.view, this.at, text, length)) this.at += length
     else this.encoded(text)
   }
 
   /** Writes a string of any kind and length. */
   encoded(text: string): void {
     let rest = text
-    this.reserve(rest.length + 4)
+    let length = lengthOf(text)
+    this.reserve(length + 4)
     for (;;) {
       const { read, written } = utf8.encodeInto(rest, this.bytes.subarray(this.at))
       this.at += written
-      if (read === rest.length) return
+      if (read === length) return
       rest = rest.slice(read)
-      this.reserve(rest.length * 3)
+      length -= read
+      this.reserve(length * 3)
     }
   }
 }
