@@ -1,13 +1,11 @@
 /** How fast are spans made into a JSON request, against `JsonTraceSerializer`? */
-import { encodingLines, measureEncoding } from './harness/encoding.ts'
+import { encodingLines, encodingTurns } from './harness/encoding.ts'
 import type { Question } from './harness/question.ts'
-
-const measure = measureEncoding('json')
 
 export const question: Question = {
   name: 'encode-json',
   title: 'encode spans to OTLP JSON',
-  measure,
+  turns: encodingTurns('json'),
   ask: (bench) =>
     encodingLines(bench, [
       { label: '512 spans, realistic, warm', set: 'realistic', count: 512, required: 4, aim: 6 },

@@ -1,13 +1,11 @@
 /** How fast are spans made into a protobuf request, against `ProtobufTraceSerializer`? */
-import { encodingLines, measureEncoding } from './harness/encoding.ts'
+import { encodingLines, encodingTurns } from './harness/encoding.ts'
 import type { Question } from './harness/question.ts'
-
-const measure = measureEncoding('protobuf')
 
 export const question: Question = {
   name: 'encode-protobuf',
   title: 'encode spans to protobuf',
-  measure,
+  turns: encodingTurns('protobuf'),
   ask: (bench) =>
     encodingLines(bench, [
       { label: '512 spans, realistic, warm', set: 'realistic', count: 512, required: 6, aim: 9 },

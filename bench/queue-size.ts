@@ -5,13 +5,15 @@
 import { OTLPTraceExporter, BatchSpanProcessor as Processor } from 'tailrace'
 import { spansOf } from './corpus/spans.ts'
 import { CORPUS_SPANS } from './corpus.ts'
-import { flatLine } from './harness/flatness.ts'
 import { encodedSide } from './harness/pipelines.ts'
-import type { Measure, Question } from './harness/question.ts'
+import type { Question, StartTurns } from './harness/question.ts'
 import { median } from './harness/statistics.ts'
+import { turnsFlatLine } from './harness/turns.ts'
 
 const SIZES = [2048, 1_000_000]
 const STRETCH_SPANS = 1024
+/** In one turn. */
+const STRETCHES = 24
 const WARM_UP_SPANS = 50_000
 const VARIANTS = SIZES.flatMap((size) => ['empty', 'full'].map((state) => `${size} ${state}`))
 
@@ -30,7 +32,7 @@ function createProcessor(maxQueueSize: number): Processor {
   return new Processor(exporter, { maxQueueSize, maxQueueBytes: 2 ** 31 - 1, scheduledDelayMillis: 0 })
 }
 
-const measure: Measure = async (variant, { stretches }) => {
+const turns: StartTurns = async (variant) => {
   const [size, state] = variant.split(' ')
   const maxQueueSize = Number(size)
   const spans = spansOf('realistic', CORPUS_SPANS)
@@ -52,28 +54,31 @@ const measure: Measure = async (variant, { stretches }) => {
     const { pending, dropped } = processor.stats()
     if (pending < maxQueueSize || dropped.queue_full === 0) throw new Error(`${pending} spans are pending`)
   }
-  const samples: number[] = []
-  for (let i = 0; i < (stretches as number); i++) {
+  async function stretch(): Promise<number> {
     // What a new processor learns from its first spans is no cost of a queue.
     if (state === 'empty') end(STRETCH_SPANS / 2)
     const start = performance.now()
     end(STRETCH_SPANS / 2)
-    samples.push(((performance.now() - start) * 1000) / (STRETCH_SPANS / 2))
+    const millis = performance.now() - start
     const { pending } = processor.stats()
     if (state === 'empty' ? pending !== STRETCH_SPANS : pending < maxQueueSize)
       throw new Error(`${pending} spans are pending`)
     if (state === 'empty') await renew()
+    return (millis * 1000) / (STRETCH_SPANS / 2)
   }
-  return { microsPerSpan: median(samples) }
+  return async () => {
+    const stretches: number[] = []
+    while (stretches.length < STRETCHES) stretches.push(await stretch())
+    return median(stretches)
+  }
 }
 
 export const question: Question = {
   name: 'queue-size',
   title: 'onEnd with a queue for 2,048 or 1,000,000 spans, empty or full',
-  measure,
+  turns,
   async ask(bench) {
-    const settings = { stretches: bench.isQuick ? 100 : 400 }
-    const rounds = await bench.rounds(VARIANTS, { settings })
-    return [flatLine('slowest above fastest', rounds, VARIANTS)]
+    const rounds = await bench.turns(VARIANTS, bench.isQuick ? 10 : 30)
+    return [turnsFlatLine('slowest above fastest', rounds, VARIANTS)]
   },
 }

@@ -52,7 +52,7 @@ const questions = chosenQuestions()
 const fixture = prepareFixture(Number(values.node ?? (ownMajor < 22 ? 20 : 24)))
 const programs = await buildPrograms(
   fixture,
-  questions.filter(({ measure }) => measure).map(({ name }) => name),
+  questions.filter(({ measure, turns }) => measure ?? turns).map(({ name }) => name),
 )
 const bench = createBench(fixture, programs, { rounds, isQuick: values.quick })
 

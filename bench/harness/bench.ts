@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import type { Fixture } from './fixture.ts'
 import { type Receiver, runVariant, startReceiver } from './processes.ts'
-import type { Bench, Round, RoundOptions, Sample } from './question.ts'
+import type { Bench, Round, RoundOptions, Sample, TurnOptions, Turns } from './question.ts'
+import { takeTurns } from './turns.ts'
 
 /** Makes benches, one for each question. */
 export interface Benches {
@@ -55,6 +56,24 @@ export function createBench(
     return results
   }
 
+  async function turns(
+    question: string,
+    variants: readonly string[],
+    count: number,
+    { settings = {}, nodeOptions = [] }: TurnOptions,
+  ): Promise<Turns[]> {
+    const program = join(programs, `${question}.mjs`)
+    const results: Turns[] = []
+    for (let round = 0; round < settled.rounds; round++) {
+      process.stderr.write(`\r${question} ${round + 1}/${settled.rounds} in turns`.padEnd(60))
+      results.push(
+        await takeTurns(fixture.node, nodeOptions, program, order(variants, round), settings, count),
+      )
+    }
+    process.stderr.write(`\r${''.padEnd(60)}\r`)
+    return results
+  }
+
   return {
     about: (question) => ({
       isQuick: settled.isQuick,
@@ -62,6 +81,7 @@ export function createBench(
       fixture: fixture.directory,
       sdk: fixture.sdk,
       rounds: (variants, options = {}) => rounds(question, variants, options),
+      turns: (variants, count, options = {}) => turns(question, variants, count, options),
     }),
   }
 }

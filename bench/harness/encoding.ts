@@ -10,12 +10,13 @@ import type { SetName } from '../corpus/cardinality.ts'
 import { spansOf } from '../corpus/spans.ts'
 import { countJsonSpans, countSpans } from './otlp.ts'
 import { encodedSide } from './pipelines.ts'
-import { type Bench, type Line, type Measure, ratioLine } from './question.ts'
-import { median } from './statistics.ts'
+import type { Bench, Line, StartTurns } from './question.ts'
+import { turnsRatioLine } from './turns.ts'
 
 const BATCH_SPANS = 512
 const SEGMENT_BYTES = 64 * 1024
-const SAMPLE_MICROS = 20_000
+const TURN_MICROS = 50_000
+const TURNS = 40
 
 export type Encoding = 'protobuf' | 'json'
 
@@ -77,21 +78,19 @@ function cpuMicros(): number {
   return user + system
 }
 
-/** Measures one encoding, of either side. */
-export function measureEncoding(encoding: Encoding): Measure {
+/** Measures one encoding, of either side: CPU microseconds per span. */
+export function encodingTurns(encoding: Encoding): StartTurns {
   return async (variant, { set, count, millis }) => {
     const spans = spansOf(set as SetName, count as number)
     const batches: ReadableSpan[][] = []
     while (spans.length > 0) batches.push(spans.splice(0, BATCH_SPANS))
     const serialize = variant === 'stock' ? stockSerializer(encoding) : ourSerializer(encoding)
     const countIn = encoding === 'json' ? countJsonSpans : countSpans
-    let bytes = 0
     for (const batch of batches) {
-      const body = serialize(batch)
-      if (countIn(body) !== batch.length) throw new Error(`${variant}: spans are missing from the request`)
-      bytes += body.length
+      if (countIn(serialize(batch)) !== batch.length)
+        throw new Error(`${variant}: spans are missing from the request`)
     }
-    const oneSample = (): number => {
+    const turn = (): number => {
       const start = cpuMicros()
       let passes = 0
       let used = 0
@@ -99,17 +98,11 @@ export function measureEncoding(encoding: Encoding): Measure {
         for (const batch of batches) serialize(batch)
         passes++
         used = cpuMicros() - start
-      } while (used < SAMPLE_MICROS)
+      } while (used < TURN_MICROS)
       return used / (passes * batches.length * BATCH_SPANS)
     }
-    const during = (micros: number): number[] => {
-      const samples: number[] = []
-      for (const end = cpuMicros() + micros; cpuMicros() < end; ) samples.push(oneSample())
-      return samples
-    }
-    during((millis as number) * 1000)
-    const samples = during((millis as number) * 1000)
-    return { microsPerSpan: median(samples), bytesPerSpan: bytes / (batches.length * BATCH_SPANS) }
+    for (const end = cpuMicros() + (millis as number) * 1000; cpuMicros() < end; ) turn()
+    return turn
   }
 }
 
@@ -125,10 +118,10 @@ export interface EncodingCase {
 export async function encodingLines(bench: Bench, cases: readonly EncodingCase[]): Promise<Line[]> {
   const lines: Line[] = []
   for (const { label, set, count, ...goal } of cases) {
-    const rounds = await bench.rounds(['stock', 'tailrace'], {
-      settings: { set, count, millis: bench.isQuick ? 400 : 2000 },
+    const rounds = await bench.turns(['stock', 'tailrace'], bench.isQuick ? TURNS / 4 : TURNS, {
+      settings: { set, count, millis: bench.isQuick ? 500 : 2000 },
     })
-    lines.push(ratioLine(label, 'µs CPU', rounds, 'microsPerSpan', goal))
+    lines.push(turnsRatioLine(label, 'µs CPU', rounds, goal))
   }
   return lines
 }

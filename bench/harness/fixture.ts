@@ -73,7 +73,7 @@ export async function buildPrograms(
   for (const name of questions) {
     const source = `import { question } from ${JSON.stringify(join(bench, `${name}.ts`))}
       import { answer } from ${JSON.stringify(join(bench, 'harness/child.ts'))}
-      await answer(question.measure)`
+      await answer(question)`
     writeFileSync(join(entries, `${name}.ts`), source)
   }
   await build({

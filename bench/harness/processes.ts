@@ -9,7 +9,7 @@ import type { Sample, Settings } from './question.ts'
 const PATIENCE_MILLIS = 300_000
 
 /** Ours, but for what configures OpenTelemetry, Node, or a proxy. */
-const environment = Object.fromEntries(
+export const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(OTEL_.*|NODE_OPTIONS|.*_PROXY)$/i.test(name)),
 )
 

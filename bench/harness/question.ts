@@ -1,4 +1,5 @@
 /** What a bench asks, and what it finds. */
+import { median } from './statistics.ts'
 
 /** What is measured of each process: numbers by name. */
 export type Sample = Record<string, number>
@@ -11,6 +12,12 @@ export type Settings = Record<string, string | number>
 
 /** What a measuring process does. */
 export type Measure = (variant: string, settings: Settings) => Promise<Sample>
+
+/** Makes a measuring process ready and returns what it does when it is its turn: it answers a cost. */
+export type StartTurns = (variant: string, settings: Settings) => Promise<() => number | Promise<number>>
+
+/** One round of processes that took turns: the costs of each variant, turn by turn. */
+export type Turns = Readonly<Record<string, readonly number[]>>
 
 /** What is to be reached. */
 export interface Goal {
@@ -45,6 +52,9 @@ export interface RoundOptions {
   readonly rounds?: number
 }
 
+/** How processes that take turns are started. */
+export type TurnOptions = Pick<RoundOptions, 'settings' | 'nodeOptions'>
+
 /** What a question gets to measure with. */
 export interface Bench {
   readonly isQuick: boolean
@@ -56,6 +66,8 @@ export interface Bench {
   readonly sdk: string
   /** Runs every variant once a round, each in a fresh process, in alternating order. */
   rounds(variants: readonly string[], options?: RoundOptions): Promise<Round[]>
+  /** The same, but the processes of a round run side by side and take turns. */
+  turns(variants: readonly string[], count: number, options?: TurnOptions): Promise<Turns[]>
 }
 
 export interface Question {
@@ -64,12 +76,19 @@ export interface Question {
   readonly title: string
   /** What its processes do, unless they run another program. */
   readonly measure?: Measure
+  /** What they do instead, if they take turns. */
+  readonly turns?: StartTurns
   ask(bench: Bench): Promise<Line[]>
 }
 
 /** The numbers of one variant. */
 export function column(rounds: readonly Round[], variant: string, name: string): number[] {
   return rounds.map((round) => round[variant]?.[name] ?? Number.NaN)
+}
+
+/** How many times as much one variant costs as another: the median over their turns. */
+export function ratioOf(turns: Turns, variant: string, other: string): number {
+  return median(turns[variant].map((cost, i) => cost / turns[other][i]))
 }
 
 /** How many times less than the stock SDK tailrace takes, in each round. */
