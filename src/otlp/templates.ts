@@ -1,5 +1,6 @@
 import type { Attributes } from '@opentelemetry/api'
 import { type Piece, Slab } from './pieces.ts'
+import { hasMissed, type Slot, STRING_LENGTH_MAX, slotOf } from './slots.ts'
 import { interned, isOwn, lengthOf } from './values.ts'
 import { WORD_COPY_MAX, type Writer } from './writer.ts'
 
@@ -7,7 +8,6 @@ import { WORD_COPY_MAX, type Writer } from './writer.ts'
 const TEMPLATES_MAX = 512
 const BYTES_MAX = 256 * 1024
 const TEMPLATE_BYTES_MAX = 8 * 1024
-const STRING_LENGTH_MAX = 256
 
 /** For how many spans nothing is remembered after too many names have come. */
 const PAUSE_SPANS = 8192
@@ -28,33 +28,6 @@ export interface AttributeFormat<W extends Writer> {
   attribute(writer: W, key: string, value: unknown): void
   /** Writes the value, and what follows it, of the attribute that begins at `start`. */
   value(writer: W, start: number, value: unknown): void
-}
-
-/** A value, and the whole attribute that it became. */
-interface Encoded {
-  readonly value: string
-  readonly piece: Piece
-}
-
-/** One attribute of a template. */
-interface Slot {
-  readonly key: string
-  /** What a value is compared with, by its type: comparing is fast where both sides are known to be of one. */
-  readonly number: number
-  readonly flag: boolean | undefined
-  readonly text: string
-  /** Whether strings are worth comparing; not where that has proved vain. */
-  isText: boolean
-  /** Where in the template the attribute begins, its value begins, and it ends. */
-  readonly start: number
-  readonly valueStart: number
-  readonly end: number
-  /** Other strings that have been seen here. */
-  others: Encoded[]
-  /** How often none of them fitted, less how often one did. */
-  misses: number
-  /** The hashes of the last four strings that were none of them, one a byte: who comes twice is remembered. */
-  missed: number
 }
 
 /**
@@ -279,20 +252,6 @@ export class Templates<W extends Writer & { valueAt: number }> {
   }
 }
 
-/** Whether the string, or one much like it, was among the last that a slot did not know. Takes note of it. */
-function hasMissed(slot: Slot, text: string): boolean {
-  const { charCodeAt } = ''
-  const length = lengthOf(text)
-  const hash =
-    length === 0
-      ? 1
-      : (length + charCodeAt.call(text, length - 1) * 7 + charCodeAt.call(text, length >> 1) * 31) & 0xff
-  const same = slot.missed ^ (hash * 0x01010101)
-  slot.missed = (slot.missed << 8) | hash
-  // Whether a byte is zero.
-  return ((same - 0x01010101) & ~same & 0x80808080) !== 0
-}
-
 function copyRun(writer: Writer, { piece, runs }: Template, from: number, to: number): void {
   if (to - from <= WORD_COPY_MAX) writer.words(piece.view, piece.start + from, piece.start + to)
   else writer.raw(longRun(piece, runs, from, to))
@@ -312,22 +271,4 @@ function indexOfKey(slots: Slot[], key: string, start: number): number {
   const end = Math.min(start + LOOKAHEAD, slots.length)
   for (let i = start; i < end; i++) if (slots[i].key === key) return i
   return -1
-}
-
-/** NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0. */
-function slotOf(key: string, value: unknown, start: number, valueStart: number, end: number): Slot {
-  const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
-  return {
-    key,
-    number: typeof value === 'number' && value !== 0 ? value : Number.NaN,
-    flag: typeof value === 'boolean' ? value : undefined,
-    text: isText ? interned(value) : '',
-    isText,
-    start,
-    valueStart,
-    end,
-    others: [],
-    misses: 0,
-    missed: 0,
-  }
 }

@@ -1,6 +1,7 @@
 import http from 'node:http'
 import { type Context, context, ROOT_CONTEXT } from '@opentelemetry/api'
 import { ExportResultCode, isTracingSuppressed, suppressTracing } from '@opentelemetry/core'
+import { BasicTracerProvider, type ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { ExportResultCode as ExportResultCode1, isTracingSuppressed as isTracingSuppressed1 } from 'core-1'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { JsonLinesExporter } from '../../src/exporters/json-lines.ts'
@@ -115,6 +116,53 @@ describe.each(CONTEXT_MANAGERS)('suppression with %s', (_manager, createManager)
     expect(lines).toHaveLength(3)
     expect(seen.length).toBeGreaterThanOrEqual(3)
     expect(seen).not.toContain(false)
+  })
+
+  it('B29: what a hand-made span makes its encoding run is not traced', () => {
+    useContextManager(createManager())
+    const seen: boolean[] = []
+    const processor = watchedProcessor(new JsonLinesExporter({ write: () => {} }))
+    const attributes = {
+      get lazy() {
+        seen.push(isSuppressed())
+        return 'value'
+      },
+    }
+    const span = spanNamed('a', { attributes })
+    processor.onEnd(span)
+    processor.onStart(span)
+    processor.onEnd(span)
+    expect(seen.length).toBeGreaterThanOrEqual(2)
+    expect(seen).not.toContain(false)
+    expect(isSuppressed()).toBe(false)
+  })
+
+  it('B29: what the span of an SDK makes its encoding run is not traced, once it has made a span', () => {
+    useContextManager(createManager())
+    const seen: boolean[] = []
+    const processor = watchedProcessor(new JsonLinesExporter({ write: () => {} }))
+    const provider = new BasicTracerProvider({ spanProcessors: [processor] })
+    const tracer = provider.getTracer('test')
+    const endOne = () => {
+      const span = tracer.startSpan('outer')
+      Object.defineProperty((span as unknown as ReadableSpan).attributes, 'lazy', {
+        enumerable: true,
+        get() {
+          seen.push(isSuppressed())
+          tracer.startSpan('inner').end()
+          return 'value'
+        },
+      })
+      span.end()
+    }
+    endOne()
+    seen.length = 0
+    endOne()
+    endOne()
+    expect(seen.length).toBeGreaterThanOrEqual(2)
+    expect(seen).not.toContain(false)
+    // The three of this test, and the one that was made before it was known.
+    expect(processor.stats()).toMatchObject({ ended: 4, pending: 4, openSpans: 0 })
   })
 
   it('B29: every batch of a stock exporter that answers synchronously', async () => {

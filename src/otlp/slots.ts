@@ -1,0 +1,65 @@
+/** What a template remembers of one attribute. */
+import type { Piece } from './pieces.ts'
+import { interned, lengthOf } from './values.ts'
+
+/** Longer strings are not remembered. */
+export const STRING_LENGTH_MAX = 256
+
+/** A value, and the whole attribute that it became. */
+export interface Encoded {
+  readonly value: string
+  readonly piece: Piece
+}
+
+/** One attribute of a template. */
+export interface Slot {
+  readonly key: string
+  /** What a value is compared with, by its type: comparing is fast where both sides are known to be of one. */
+  readonly number: number
+  readonly flag: boolean | undefined
+  readonly text: string
+  /** Whether strings are worth comparing; not where that has proved vain. */
+  isText: boolean
+  /** Where in the template the attribute begins, its value begins, and it ends. */
+  readonly start: number
+  readonly valueStart: number
+  readonly end: number
+  /** Other strings that have been seen here. */
+  others: Encoded[]
+  /** How often none of them fitted, less how often one did. */
+  misses: number
+  /** The hashes of the last four strings that were none of them, one a byte: who comes twice is remembered. */
+  missed: number
+}
+
+/** Whether the string, or one much like it, was among the last that a slot did not know. Takes note of it. */
+export function hasMissed(slot: Slot, text: string): boolean {
+  const { charCodeAt } = ''
+  const length = lengthOf(text)
+  const hash =
+    length === 0
+      ? 1
+      : (length + charCodeAt.call(text, length - 1) * 7 + charCodeAt.call(text, length >> 1) * 31) & 0xff
+  const same = slot.missed ^ (hash * 0x01010101)
+  slot.missed = (slot.missed << 8) | hash
+  // Whether a byte is zero.
+  return ((same - 0x01010101) & ~same & 0x80808080) !== 0
+}
+
+/** NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0. */
+export function slotOf(key: string, value: unknown, start: number, valueStart: number, end: number): Slot {
+  const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
+  return {
+    key,
+    number: typeof value === 'number' && value !== 0 ? value : Number.NaN,
+    flag: typeof value === 'boolean' ? value : undefined,
+    text: isText ? interned(value) : '',
+    isText,
+    start,
+    valueStart,
+    end,
+    others: [],
+    misses: 0,
+    missed: 0,
+  }
+}
