@@ -8,7 +8,7 @@
  * Where nobody keeps the environment alive, the response itself is held until what has ended is sent: the whole one, or,
  * of a streamed one, its end.
  */
-import { type FlushTarget, MAX_HOLD_MILLIS } from './flush-target.ts'
+import { type Drain, MAX_HOLD_MILLIS } from './drain.ts'
 import { startTimer, type Timer } from './timer.ts'
 
 /** How long a response is held where there is no other way, in milliseconds. */
@@ -26,7 +26,7 @@ interface NodeResponse {
  * @param keepAlive - Whether somebody keeps the environment alive until the promise has settled.
  */
 export async function flushAfterResponse<Result>(
-  target: FlushTarget,
+  target: Drain,
   keepAlive: (promise: Promise<unknown>) => boolean,
   args: readonly unknown[],
   handle: () => Result,
@@ -51,7 +51,7 @@ export async function flushAfterResponse<Result>(
   } finally {
     if (!isNode && !isStreamed) over.reach()
     over.reachWithin(MAX_HOLD_MILLIS - timeoutMillis)
-    isKeptAlive = keepAlive(over.reached.then(() => target.drain(timeoutMillis)))
+    isKeptAlive = keepAlive(over.reached.then(() => target.drain()))
     if (!isKeptAlive && !isStreamed) await target.flush(holdMillis)
   }
 }

@@ -1,7 +1,7 @@
 /** Classes whose objects are called by the runtime: Durable Objects, `WorkerEntrypoint`. */
 import { Life } from './cloudflare-context.ts'
 import { callHandler } from './cloudflare-invocation.ts'
-import type { FlushTarget } from './cloudflare-target.ts'
+import type { RequestTarget } from './cloudflare-target.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what TypeScript asks of a class that is extended
 export type AnyClass = abstract new (...args: any[]) => object
@@ -23,7 +23,7 @@ export function isClass(value: unknown): value is AnyClass {
  * The same class, with a flush after each call from outside: `fetch`, `alarm`, the handlers of hibernating WebSockets,
  * and whatever else its prototype has, all of which can be called by RPC.
  */
-export function wrapClass<Class extends AnyClass>(Class: Class, target: FlushTarget): Class {
+export function wrapClass<Class extends AnyClass>(Class: Class, target: RequestTarget): Class {
   const objects = new WeakMap<object, ObjectCalls>()
   const Base = Class as unknown as new (...args: unknown[]) => object
   class Wrapped extends Base {
@@ -64,13 +64,13 @@ function methodsOf(prototype: object): Map<string, Method> {
 
 /** The calls of one object. They share its life, so they share their flushes: one at a time, each for all who wait. */
 class ObjectCalls {
-  readonly #target: FlushTarget
+  readonly #target: RequestTarget
   readonly #life: Life | undefined
   #depth = 0
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | undefined
+  #running: Promise<unknown> = Promise.resolve()
+  #next: Promise<unknown> | undefined
 
-  constructor({ timeoutMillis, flush }: FlushTarget, life: Life | undefined) {
+  constructor({ timeoutMillis, flush }: RequestTarget, life: Life | undefined) {
     this.#target = {
       timeoutMillis,
       flush: (millis, isLast) => this.#flush(() => flush(millis, isLast, life)),
@@ -92,7 +92,7 @@ class ObjectCalls {
     return callHandler({ target: this.#target, life: this.#life, event }, counted)
   }
 
-  #flush(flush: () => Promise<void>): Promise<void> {
+  #flush(flush: () => Promise<unknown>): Promise<unknown> {
     if (this.#next === undefined) {
       const next = this.#running.then(() => {
         this.#running = next

@@ -1,5 +1,5 @@
 /** The context of a request: what keeps it alive, and what the program keeps it alive for. */
-import { hasMethods } from './cloudflare-target.ts'
+import { hasMethods } from './checks.ts'
 
 /** As much of an `ExecutionContext`, a `DurableObjectState` or an event as is used. */
 export interface WaitUntilContext {

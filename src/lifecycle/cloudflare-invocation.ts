@@ -9,7 +9,7 @@
 import { context } from '@opentelemetry/api'
 import { watchBody } from './cloudflare-body.ts'
 import type { Life } from './cloudflare-context.ts'
-import { BUDGET_MILLIS, type FlushTarget, REQUEST_SCOPE } from './cloudflare-target.ts'
+import { BUDGET_MILLIS, REQUEST_SCOPE, type RequestTarget } from './cloudflare-target.ts'
 
 /** What the last flush has at least, of what is left after the response, in milliseconds. */
 const LAST_FLUSH_MILLIS = 5000
@@ -22,7 +22,7 @@ const MAX_HOLD_MILLIS = 2000
 
 /** What a call is made with. */
 export interface CallOptions {
-  readonly target: FlushTarget
+  readonly target: RequestTarget
   /** `undefined` where there is no context: what has ended is then flushed before the response. */
   readonly life: Life | undefined
   /** The handler's first argument: a request has a signal that tells when its client has gone. */
@@ -39,7 +39,7 @@ export function callHandler<Result>(options: CallOptions, handle: () => Result):
 }
 
 class Invocation {
-  readonly #target: FlushTarget
+  readonly #target: RequestTarget
   readonly #life: Life | undefined
   readonly #event: unknown
   #reachEnd: () => void = () => {}
@@ -122,8 +122,8 @@ class Invocation {
   }
 
   /** Nothing outlasts the response: it waits for the flush. */
-  #hold(): Promise<void> {
-    return this.#target.flush(Math.min(this.#target.timeoutMillis, MAX_HOLD_MILLIS), true)
+  async #hold(): Promise<void> {
+    await this.#target.flush(Math.min(this.#target.timeoutMillis, MAX_HOLD_MILLIS), true)
   }
 
   #startBudget(): void {

@@ -2,25 +2,22 @@
  * Cloudflare Workers: what has ended is flushed after the response, in the request that ended it.
  * https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil
  */
+import { hasMethods, show, warn, wrong } from './checks.ts'
 import { type AnyClass, isClass, wrapClass } from './cloudflare-class.ts'
 import { Life, type WaitUntilContext } from './cloudflare-context.ts'
 import { callHandler } from './cloudflare-invocation.ts'
 import {
   BUDGET_MILLIS,
   type CloudflareOptions,
-  type FlushableProcessor,
-  type FlushableProvider,
-  type FlushTarget,
-  flushTarget,
-  hasMethods,
-  show,
-  targetOf,
-  warn,
-  wrong,
+  flushRequest,
+  type RequestTarget,
+  requestTarget,
 } from './cloudflare-target.ts'
+import { type FlushableProcessor, type FlushableProvider, isFlushable, Target } from './target.ts'
 
 export type { WaitUntilContext } from './cloudflare-context.ts'
-export type { CloudflareOptions, FlushableProcessor, FlushableProvider } from './cloudflare-target.ts'
+export type { CloudflareOptions } from './cloudflare-target.ts'
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
 const HANDLERS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'trace'] as const
 /** What the runtime also looks for, and which is left as it is. */
@@ -56,7 +53,7 @@ export function wrapHandler<Handler extends object>(
   handler: Handler,
   options: CloudflareOptions,
 ): WrappedHandler<Handler> {
-  const target = flushTarget('wrapHandler', options)
+  const target = requestTarget('wrapHandler', options)
   return wrap(handler, target) as WrappedHandler<Handler>
 }
 
@@ -80,7 +77,7 @@ export function wrapHandler<Handler extends object>(
  * ```
  */
 export function wrapDurableObject<Class extends AnyClass>(Class: Class, options: CloudflareOptions): Class {
-  const target = flushTarget('wrapDurableObject', options)
+  const target = requestTarget('wrapDurableObject', options)
   if (!isClass(Class)) throw wrong('wrapDurableObject', 'Class', 'a class', Class)
   return wrapClass(Class, target)
 }
@@ -111,19 +108,28 @@ export function flushOnWaitUntil(
   processor: FlushableProcessor | FlushableProvider,
   options?: Pick<CloudflareOptions, 'timeoutMillis'>,
 ): Promise<void> {
-  const flush = targetOf(processor)
-  if (flush === undefined) {
+  if (!isFlushable(processor)) {
     warn(`flushOnWaitUntil: processor must be a processor or a provider, not ${show(processor)}`)
     return Promise.resolve()
   }
-  const millis = Number(options?.timeoutMillis ?? BUDGET_MILLIS)
-  const flushed = flush(millis > 0 && millis < BUDGET_MILLIS ? millis : BUDGET_MILLIS, false)
+  const wanted = Number(options?.timeoutMillis ?? BUDGET_MILLIS)
+  const millis = wanted > 0 && wanted < BUDGET_MILLIS ? wanted : BUDGET_MILLIS
+  const flushed = flushRequest(targetOf(processor), millis, false).then(() => {})
   const life = typeof ctx === 'function' ? new Life({ waitUntil: (promise) => ctx(promise) }) : Life.of(ctx)
   life?.keep(flushed)
   return flushed
 }
 
-function wrap(handler: object, target: FlushTarget): unknown {
+/** One for each processor, since it remembers what it has told of. */
+const targets = new WeakMap<object, Target>()
+
+function targetOf(flushed: object): Target {
+  const target = targets.get(flushed) ?? new Target(flushed)
+  targets.set(flushed, target)
+  return target
+}
+
+function wrap(handler: object, target: RequestTarget): unknown {
   if (isClass(handler)) return wrapClass(handler, target)
   if (typeof handler === 'function') return wrapFunction(handler as AnyFunction, target)
   if (typeof handler !== 'object' || handler === null) throw wrongHandler(handler)
@@ -140,7 +146,7 @@ function wrap(handler: object, target: FlushTarget): unknown {
   return wrapped
 }
 
-function wrapFunction(handler: AnyFunction, target: FlushTarget): AnyFunction {
+function wrapFunction(handler: AnyFunction, target: RequestTarget): AnyFunction {
   return function (this: unknown, ...args) {
     // A module's handler has its context at the end; one of Pages, or of a service worker, has all in its first argument.
     const [event, , ctx] = args as unknown[]

@@ -2,7 +2,7 @@
 import { type FlushAfterResponseOptions, type NodeResponse, ResponseFlusher } from './http-response.ts'
 
 export type { FlushAfterResponseOptions, NodeResponse } from './http-response.ts'
-export type { FlushTarget } from './target.ts'
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
 /**
  * A middleware that flushes once for each response, after it has closed: the server span of the HTTP instrumentation is

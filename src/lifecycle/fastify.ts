@@ -2,7 +2,7 @@
 import { type FlushAfterResponseOptions, type NodeResponse, ResponseFlusher } from './http-response.ts'
 
 export type { FlushAfterResponseOptions, NodeResponse } from './http-response.ts'
-export type { FlushTarget } from './target.ts'
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
 /** As much of a Fastify instance as is used. */
 export interface FastifyLike {

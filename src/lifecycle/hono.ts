@@ -1,10 +1,10 @@
 /** Hono, on Node and wherever else it runs: flushes once for each response. */
+import { hasMethods } from './checks.ts'
 import { type FlushAfterResponseOptions, type NodeResponse, ResponseFlusher } from './http-response.ts'
-import { hasMethod } from './target.ts'
 import { startTimer } from './timer.ts'
 
 export type { FlushAfterResponseOptions, NodeResponse } from './http-response.ts'
-export type { FlushTarget } from './target.ts'
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
 /** As much of a Hono context as is used. */
 export interface HonoContextLike {
@@ -59,16 +59,14 @@ export function flushAfterResponse(
 /** What `@hono/node-server` answers through. */
 function nodeResponse({ env }: HonoContextLike): NodeResponse | undefined {
   const outgoing = (env as { outgoing?: unknown } | null | undefined)?.outgoing
-  return hasMethod(outgoing, 'writeHead') && hasMethod(outgoing, 'once')
-    ? (outgoing as NodeResponse)
-    : undefined
+  return hasMethods(outgoing, 'writeHead', 'once') ? (outgoing as NodeResponse) : undefined
 }
 
 /** @returns Whether somebody keeps the environment alive until the work is done. */
 function waitUntil(context: HonoContextLike, work: () => Promise<unknown>): boolean {
   try {
     const { executionCtx } = context
-    if (!hasMethod(executionCtx, 'waitUntil')) return false
+    if (!hasMethods(executionCtx, 'waitUntil')) return false
     executionCtx.waitUntil(work())
     return true
   } catch {

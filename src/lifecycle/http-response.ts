@@ -6,23 +6,12 @@
  *
  * Not on `finish`, which never comes when the client hangs up, and is too early for the server span when it does.
  */
-import {
-  checkNames,
-  type FlushStatus,
-  type FlushTarget,
-  flushWithin,
-  hasMethod,
-  readMillis,
-  wrong,
-} from './target.ts'
+import { checkBoolean, checkOptions, readMillis } from './checks.ts'
+import { type FlushStatus, readTarget, Target, type TargetOptions } from './target.ts'
 import { startTimer } from './timer.ts'
 
 /** What to flush after each response: a processor, or a provider. */
-export interface FlushAfterResponseOptions {
-  /** A `BatchSpanProcessor` of this package. */
-  readonly processor?: FlushTarget | undefined
-  /** Instead of a processor, a tracer provider: flushed by its own `forceFlush`, bounded by our deadline. */
-  readonly provider?: FlushTarget | undefined
+export interface FlushAfterResponseOptions extends TargetOptions {
   /** How long a flush may take, in milliseconds. Default 2000. */
   readonly timeoutMillis?: number | undefined
   /**
@@ -48,12 +37,12 @@ export interface NodeResponse {
 type End = (this: unknown, ...args: unknown[]) => unknown
 type WithEnd = NodeResponse & { end: End }
 
-/** For which targets a response is watched already: a middleware may be in a chain twice. */
-const watched = new WeakMap<object, Set<FlushTarget>>()
+/** For what a response is watched already: a middleware may be in a chain twice. */
+const watched = new WeakMap<object, Set<unknown>>()
 
 /** Flushes after responses. */
 export class ResponseFlusher {
-  readonly #target: FlushTarget
+  readonly #target: Target
   readonly #timeoutMillis: number
   readonly #holdsResponse: boolean
 
@@ -62,33 +51,25 @@ export class ResponseFlusher {
    * @throws TypeError | RangeError that names the option and its value.
    */
   constructor(helper: string, options: FlushAfterResponseOptions) {
-    checkNames(helper, options, ['processor', 'provider', 'timeoutMillis', 'holdResponse'])
-    const { processor, provider, timeoutMillis, holdResponse = false } = options
-    if (processor !== undefined && provider !== undefined) {
-      throw new TypeError(`${helper}: processor and provider are both given, and one of them is enough`)
-    }
-    const name = provider === undefined ? 'processor' : 'provider'
-    const target = provider ?? processor
-    if (!hasMethod(target, 'forceFlush')) {
-      throw wrong(`${helper}: ${name}`, target, `a ${name} with forceFlush`)
-    }
-    if (typeof holdResponse !== 'boolean') throw wrong(`${helper}: holdResponse`, holdResponse, 'a boolean')
-    this.#target = target as FlushTarget
-    this.#timeoutMillis = readMillis(`${helper}: timeoutMillis`, timeoutMillis, 2000)
+    checkOptions(helper, options, ['processor', 'provider', 'timeoutMillis', 'holdResponse'])
+    const { timeoutMillis, holdResponse = false } = options
+    this.#target = new Target(readTarget(helper, options))
+    checkBoolean(helper, 'holdResponse', holdResponse)
+    this.#timeoutMillis = readMillis(helper, 'timeoutMillis', timeoutMillis, 2000)
     this.#holdsResponse = holdResponse
   }
 
   /** Sends what has ended by now. Never throws, never rejects. */
   flush(): Promise<FlushStatus> {
-    return flushWithin(this.#target, this.#timeoutMillis)
+    return this.#target.flush(this.#timeoutMillis)
   }
 
   /** Flushes once, after the response has closed. */
   watch(response: NodeResponse): void {
-    const targets = watched.get(response) ?? new Set()
-    watched.set(response, targets)
-    if (targets.has(this.#target)) return
-    targets.add(this.#target)
+    const known = watched.get(response) ?? new Set()
+    watched.set(response, known)
+    if (known.has(this.#target.flushed)) return
+    known.add(this.#target.flushed)
     // Others listen for `close`, too, and end their spans then.
     const afterAllListeners = () => void startTimer(() => void this.flush(), 0, true)
     if (response.closed) afterAllListeners()

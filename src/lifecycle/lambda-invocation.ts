@@ -1,7 +1,7 @@
 /** One invocation: what time it has left, and what is flushed when. */
 import type { FlushAllowance } from '../flush-policy.ts'
-import type { FlushTarget } from './lambda-flush-target.ts'
 import { holdEnvironment, isNeverFrozen } from './lambda-internal-extension.ts'
+import type { LambdaTarget } from './lambda-target.ts'
 
 /** As much of Lambda's context object as is read. */
 export interface LambdaContext {
@@ -13,7 +13,7 @@ export interface LambdaContext {
 
 /** How a wrapped handler flushes. */
 export interface FlushSettings {
-  readonly target: FlushTarget
+  readonly target: LambdaTarget
   readonly timeoutMillis: number
   readonly marginMillis: number
   readonly isAfterResponse: boolean
@@ -117,7 +117,7 @@ export class Invocation {
       })
       return undefined
     }
-    const flush = () => this.#settings.target.flush(this.budgetMillis)
+    const flush = async () => void (await this.#settings.target.flush(this.budgetMillis))
     this.#flushed = this.#flushed === undefined ? flush() : this.#flushed.then(flush)
     // Whoever wraps this handler may still end a span on its outcome: that one belongs to this invocation.
     this.whenFlushed(() => this.#end())

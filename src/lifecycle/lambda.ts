@@ -1,14 +1,15 @@
 /** AWS Lambda: spans leave before the environment is frozen. */
-import { diag } from '@opentelemetry/api'
+import { checkBoolean, checkFunction, checkOptions, readMillis, warn, wrong } from './checks.ts'
 import { CallbackAnswers, type LambdaCallback } from './lambda-callback.ts'
 import { answerOnEmptyLoop } from './lambda-event-loop.ts'
 import { installFlushPolicy, watch } from './lambda-flush-policy.ts'
-import { FlushTarget, type LambdaProcessor, type LambdaProvider } from './lambda-flush-target.ts'
 import { extension, registerExtension, registerExtensionNow } from './lambda-internal-extension.ts'
 import { type FlushSettings, Invocation, type LambdaContext } from './lambda-invocation.ts'
 import { NO_ROOT_SPAN, startRootSpan } from './lambda-root-span.ts'
+import { LambdaTarget } from './lambda-target.ts'
+import { readTarget, type TargetOptions } from './target.ts'
 
-export type { LambdaProcessor, LambdaProvider }
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 export { registerExtension }
 
 /** Any kind of handler: async, with a callback, or for response streaming. */
@@ -16,14 +17,7 @@ export { registerExtension }
 export type LambdaHandler = (...args: any[]) => unknown
 
 /** What `wrapHandler` takes: a processor or a provider, and how long it may flush. */
-export interface WrapHandlerOptions {
-  /** The processor to flush. */
-  readonly processor?: LambdaProcessor | undefined
-  /**
-   * Instead of it, a tracer provider: flushed through its own `forceFlush`, within the same limits. What
-   * `trace.getTracerProvider()` gives will do.
-   */
-  readonly provider?: LambdaProvider | undefined
+export interface WrapHandlerOptions extends TargetOptions {
   /** How long all flushes at the end of an invocation may take together, in milliseconds. Default 2000. */
   readonly timeoutMillis?: number | undefined
   /**
@@ -65,7 +59,7 @@ export function wrapHandler<Handler extends LambdaHandler>(
   handler: Handler,
   options: WrapHandlerOptions,
 ): Handler {
-  if (typeof handler !== 'function') throw wrong(TypeError, 'handler', handler, 'a function')
+  checkFunction('wrapHandler', 'handler', handler)
   const settings = readOptions(options)
   prepareExtension(settings.target, settings.isAfterResponse)
   installFlushPolicy()
@@ -156,7 +150,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 // ── The extension ───────────────────────────────────────────────────────────────────────────────────────────────
 
-function prepareExtension(target: FlushTarget, isAfterResponse: boolean): void {
+function prepareExtension(target: LambdaTarget, isAfterResponse: boolean): void {
   if (isAfterResponse) registerExtensionNow()
   const registered = extension()
   if (isAfterResponse) registered?.expectHolds()
@@ -170,58 +164,25 @@ function warnOfFallback(): void {
   if (hasWarned || process.env.AWS_LAMBDA_RUNTIME_API === undefined) return
   hasWarned = true
   const reason = extension()?.failure ?? 'no extension was registered in time, or it has not waited'
-  diag.warn(`tailrace/lambda: flushing before the response, not after it: ${reason}`)
+  warn(`lambda: flushing before the response, not after it: ${reason}`)
 }
 
 // ── Options ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const MAX_DELAY_MILLIS = 2_147_483_647
+const OPTIONS = ['processor', 'provider', 'timeoutMillis', 'marginMillis', 'mode', 'rootSpan']
 
 function readOptions(options: WrapHandlerOptions): FlushSettings {
-  if (typeof options !== 'object' || options === null) throw wrong(TypeError, 'options', options, 'an object')
-  const { processor, provider, timeoutMillis = 2000, marginMillis = 200, rootSpan = false } = options
-  const { mode = 'before-response' } = options
-  if (processor !== undefined && provider !== undefined) {
-    throw new TypeError('wrapHandler: processor and provider are both given; give one of them')
-  }
-  if (processor !== undefined) check('processor', processor, ['flush', 'forceFlush', 'shutdown', 'stats'])
-  else if (typeof (provider as { getDelegate?: unknown } | undefined)?.getDelegate !== 'function') {
-    check('provider', provider, ['forceFlush', 'shutdown'])
-  }
-  for (const [name, value] of Object.entries({ timeoutMillis, marginMillis })) {
-    const expected = `a number from 0 to ${MAX_DELAY_MILLIS}`
-    if (typeof value !== 'number') throw wrong(TypeError, name, value, expected)
-    if (!(value >= 0 && value <= MAX_DELAY_MILLIS)) throw wrong(RangeError, name, value, expected)
-  }
+  checkOptions('wrapHandler', options, OPTIONS)
+  const target = new LambdaTarget(readTarget('wrapHandler', options))
+  const { mode = 'before-response', rootSpan = false } = options
   if (mode !== 'before-response' && mode !== 'after-response') {
-    throw wrong(RangeError, 'mode', mode, "'before-response' or 'after-response'")
+    throw wrong('wrapHandler', 'mode', "'before-response' or 'after-response'", mode, RangeError)
   }
-  if (typeof rootSpan !== 'boolean') throw wrong(TypeError, 'rootSpan', rootSpan, 'a boolean')
-  const target = new FlushTarget(processor, provider)
-  return { target, timeoutMillis, marginMillis, isAfterResponse: mode === 'after-response' }
-}
-
-function check(name: 'processor' | 'provider', value: unknown, methods: readonly string[]): void {
-  if (value === undefined) throw new TypeError('wrapHandler: a processor or a provider must be given')
-  const object = Object(value) as Record<string, unknown>
-  if (methods.every((method) => typeof object[method] === 'function')) return
-  throw wrong(TypeError, name, value, `an object with the methods ${methods.join(', ')}`)
-}
-
-function wrong(
-  ErrorType: TypeErrorConstructor | RangeErrorConstructor,
-  name: string,
-  value: unknown,
-  expected: string,
-): Error {
-  return new ErrorType(`wrapHandler: ${name} must be ${expected}, not ${show(value)}`)
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
-  try {
-    return String(value).slice(0, 100)
-  } catch {
-    return `an ${typeof value}`
+  checkBoolean('wrapHandler', 'rootSpan', rootSpan)
+  return {
+    target,
+    timeoutMillis: readMillis('wrapHandler', 'timeoutMillis', options.timeoutMillis, 2000),
+    marginMillis: readMillis('wrapHandler', 'marginMillis', options.marginMillis, 200),
+    isAfterResponse: mode === 'after-response',
   }
 }

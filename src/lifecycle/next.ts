@@ -1,17 +1,18 @@
 /** Next.js: spans are sent after the response, by `after` of `next/server`. Nothing happens while the app is built. */
 import { flushAfterResponse } from './after-response.ts'
-import { type FlushTargetOptions, flushTarget, wrong } from './flush-target.ts'
+import { checkFunction, checkOptions, wrong } from './checks.ts'
+import { Drain, type DrainOptions } from './drain.ts'
 import { keepAlive } from './request-context.ts'
 import { EachRequest, type RequestSpanProcessor } from './request-spans.ts'
 
-export type { FlushableProcessor, FlushableProvider } from './flush-target.ts'
 export type { RequestSpanProcessor } from './request-spans.ts'
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
 /** The signature of `after`, as far as it is used. */
 export type After = (task: Promise<unknown> | (() => unknown)) => void
 
 /** The options of `wrapHandler`: what is flushed, and by whom. */
-export interface NextOptions extends FlushTargetOptions {
+export interface NextOptions extends DrainOptions {
   /**
    * `import { after } from 'next/server'`. It is yours to import, because only your app's own module is the one that
    * knows the running request, on Node and on the edge, whatever bundled it.
@@ -40,14 +41,15 @@ export function wrapHandler<Args extends unknown[], Result>(
   handler: (...args: Args) => Result,
   options: NextOptions,
 ): (...args: Args) => Promise<Awaited<Result>> {
-  if (typeof handler !== 'function') throw wrong('wrapHandler', 'handler', 'a function', handler)
-  const target = flushTarget('wrapHandler', options)
+  checkFunction('wrapHandler', 'handler', handler)
+  checkOptions('wrapHandler', options, ['processor', 'provider', 'timeoutMillis', 'after'])
+  const target = new Drain('wrapHandler', options)
   const { after } = options
   checkAfter('wrapHandler', after)
   return async function (this: unknown, ...args): Promise<Awaited<Result>> {
     const handle = () => handler.apply(this, args)
     if (isBuilding()) return await handle()
-    const drain = () => target.drain(target.timeoutMillis)
+    const drain = () => target.drain()
     if (!call(after, drain)) return flushAfterResponse(target, keepAlive, args, handle)
     try {
       return await handle()
@@ -82,8 +84,7 @@ export function flushEachRequest(
   processor: RequestSpanProcessor,
   options: Pick<NextOptions, 'timeoutMillis' | 'after'>,
 ): RequestSpanProcessor {
-  if (typeof options !== 'object' || options === null)
-    throw wrong('flushEachRequest', 'options', 'an object', options)
+  checkOptions('flushEachRequest', options, ['timeoutMillis', 'after'])
   const { after, timeoutMillis } = options
   checkAfter('flushEachRequest', after)
   const each = new EachRequest(

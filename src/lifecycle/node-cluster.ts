@@ -1,6 +1,7 @@
 /** Cluster: the primary waits for its workers, and a worker whose primary died is not taken by surprise. */
 import type { Cluster, Worker } from 'node:cluster'
 import { createRequire } from 'node:module'
+import { warn } from './checks.ts'
 import { type FlushStatus, within } from './target.ts'
 
 /**
@@ -14,7 +15,11 @@ function loadCluster(): Cluster {
 /** Passes the signal on to the workers, if this is their primary, and waits until they are gone. Never rejects. */
 export function endClusterWorkers(signal: NodeJS.Signals, timeoutMillis: number): Promise<FlushStatus> {
   const living = Object.values(loadCluster().workers ?? {}).filter((worker) => worker !== undefined)
-  return within(timeoutMillis, () => Promise.all(living.map((worker) => endOf(worker, signal))))
+  return within(
+    timeoutMillis,
+    () => Promise.all(living.map((worker) => endOf(worker, signal))),
+    (problem) => warn(`ending the workers of the cluster ${problem}`),
+  )
 }
 
 function endOf(worker: Worker, signal: NodeJS.Signals): Promise<void> {

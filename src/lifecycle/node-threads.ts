@@ -9,7 +9,8 @@
  *       │ ◄───── done ────────────────┤
  */
 import { threadId, type Worker } from 'node:worker_threads'
-import { within } from './target.ts'
+import { warn } from './checks.ts'
+import { type FlushStatus, within } from './target.ts'
 
 const CHANNEL = 'tailrace.shutdown'
 
@@ -48,7 +49,7 @@ export class ListeningThreads {
   }
 
   /** Has them shut down, and waits for that. Never throws, never rejects. */
-  async shutdown(timeoutMillis: number): Promise<'success' | 'failure' | 'timeout'> {
+  async shutdown(timeoutMillis: number): Promise<FlushStatus> {
     this.#post({ kind: 'shut down', timeoutMillis })
     const allDone = new Promise<void>((resolve) => {
       this.#onChange = () => {
@@ -56,7 +57,11 @@ export class ListeningThreads {
       }
       this.#onChange()
     })
-    return within(timeoutMillis, () => allDone)
+    return within(
+      timeoutMillis,
+      () => allDone,
+      (problem) => warn(`shutting down the worker threads ${problem}`),
+    )
   }
 
   close(): void {

@@ -1,26 +1,20 @@
 /** Node: what waits is sent before the process ends, be it by a signal or because nothing is left to do. */
 import { constants } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
+import type { TracerProvider } from '@opentelemetry/api'
+import { checkFunction, checkOptions, hasMethods, readMillis, warn, wrong } from './checks.ts'
 import { endClusterWorkers, onPrimaryGone } from './node-cluster.ts'
 import { asOurs, type ExitHold, hasOtherListeners, holdExit, raise } from './node-exit.ts'
 import { ListeningThreads, listenToMainThread } from './node-threads.ts'
-import {
-  checkNames,
-  type FlushStatus,
-  type FlushTarget,
-  flushWithin,
-  giveUp,
-  hasMethod,
-  readMillis,
-  type ShutdownTarget,
-  shutdownWithin,
-  startFlush,
-  within,
-  worstOf,
-  wrong,
-} from './target.ts'
+import { ClosableTarget, type FlushStatus, within, worstOf } from './target.ts'
 
-export type { FlushStatus, FlushTarget, ShutdownTarget } from './target.ts'
+export type { FlushStatus } from './target.ts'
+
+/** Something that can be flushed: a processor or a tracer provider; or `trace.getTracerProvider()`, which stands for one. */
+export type Flushable = { forceFlush(): Promise<unknown> } | TracerProvider
+
+/** Something that can be shut down, too; or an SDK that has nothing but `shutdown`. */
+export type Closable = { forceFlush?(): Promise<unknown>; shutdown(): Promise<unknown> } | TracerProvider
 
 /** How `shutdownOnSignal` ended. */
 export interface ShutdownDone {
@@ -53,7 +47,7 @@ export interface Disposer {
   [Symbol.dispose](): void
 }
 
-type OneOrMore<Target> = Target | readonly Target[]
+type OneOrMore<Item> = Item | readonly Item[]
 
 /**
  * A signal that comes again this soon is the same: a terminal sends Ctrl-C to the whole process group, systemd sends
@@ -87,18 +81,16 @@ const ECHO_MILLIS = 250
  * ```
  */
 export function shutdownOnSignal(
-  targets: OneOrMore<ShutdownTarget>,
+  targets: OneOrMore<Closable>,
   options: ShutdownOnSignalOptions = {},
 ): Disposer {
   const helper = 'shutdownOnSignal'
   const list = readTargets(helper, targets, 'shutdown')
-  checkNames(helper, options, ['signals', 'timeoutMillis', 'onDone'])
-  const timeoutMillis = readMillis(`${helper}: timeoutMillis`, options.timeoutMillis, 8000)
+  checkOptions(helper, options, ['signals', 'timeoutMillis', 'onDone'])
+  const timeoutMillis = readMillis(helper, 'timeoutMillis', options.timeoutMillis, 8000)
   const signals = readSignals(options.signals)
   const { onDone } = options
-  if (onDone !== undefined && typeof onDone !== 'function') {
-    throw wrong(`${helper}: onDone`, onDone, 'a function')
-  }
+  if (onDone !== undefined) checkFunction(helper, 'onDone', onDone)
   const ending = new Ending(list, onDone)
   if (!isMainThread) {
     return disposer(listenToMainThread((millis) => ending.run(undefined, Math.min(millis, timeoutMillis))))
@@ -124,18 +116,19 @@ export function shutdownOnSignal(
  * ```
  */
 export function flushBeforeExit(
-  targets: OneOrMore<FlushTarget>,
+  targets: OneOrMore<Flushable>,
   options: FlushBeforeExitOptions = {},
 ): Disposer {
   const helper = 'flushBeforeExit'
   const list = readTargets(helper, targets, 'forceFlush')
-  checkNames(helper, options, ['timeoutMillis'])
-  const timeoutMillis = readMillis(`${helper}: timeoutMillis`, options.timeoutMillis, 2000)
+  checkOptions(helper, options, ['timeoutMillis'])
+  const timeoutMillis = readMillis(helper, 'timeoutMillis', options.timeoutMillis, 2000)
   if (process.env.AWS_LAMBDA_RUNTIME_API !== undefined) return disposer(() => {})
   const listener = async () => {
-    const statuses = await Promise.all(list.map((target) => flushWithin(target, timeoutMillis)))
+    const statuses = await Promise.all(list.map((target) => target.flush(timeoutMillis)))
     if (!statuses.includes('timeout')) return
-    for (const target of list) giveUp(target)
+    // What is left of our own connections would keep the process alive.
+    for (const target of list) if (target.processor) target.shutdown(0)
     endUnlessOthersWork()
   }
   // It comes again and again, while listeners give the process something to do.
@@ -145,18 +138,18 @@ export function flushBeforeExit(
 
 /** Shuts everything down, once. */
 class Ending {
-  readonly #targets: readonly ShutdownTarget[]
+  readonly #targets: readonly ClosableTarget[]
   readonly #onDone: ShutdownOnSignalOptions['onDone']
   #result: Promise<FlushStatus> | undefined
 
-  constructor(targets: readonly ShutdownTarget[], onDone: ShutdownOnSignalOptions['onDone']) {
+  constructor(targets: readonly ClosableTarget[], onDone: ShutdownOnSignalOptions['onDone']) {
     this.#targets = targets
     this.#onDone = onDone
   }
 
-  /** Begins to send what has ended by now. */
+  /** Begins to send what has ended by now. With others nobody knows how long their timers keep the process alive. */
   begin(): void {
-    for (const target of this.#targets) startFlush(target)
+    for (const target of this.#targets) if (target.processor) target.flush(0)
   }
 
   /** @param others - Work of others that belongs to it. */
@@ -175,13 +168,25 @@ class Ending {
     others: () => Promise<FlushStatus>[],
   ): Promise<FlushStatus> {
     const startedAt = performance.now()
-    const own = this.#targets.map((target) => shutdownWithin(target, timeoutMillis))
+    const own = this.#targets.map((target) => flushAndShutdown(target, timeoutMillis))
     const status = worstOf(await Promise.all([...own, ...others()]))
     const durationMillis = performance.now() - startedAt
     const leftMillis = Math.max(0, timeoutMillis - durationMillis)
-    await within(leftMillis, () => this.#onDone?.({ signal, status, durationMillis }))
+    const done = { signal, status, durationMillis }
+    await within(
+      leftMillis,
+      () => this.#onDone?.(done),
+      (problem) => warn(`onDone ${problem}`),
+    )
     return status
   }
+}
+
+async function flushAndShutdown(target: ClosableTarget, timeoutMillis: number): Promise<FlushStatus> {
+  const endsAt = performance.now() + timeoutMillis
+  const flushed = await target.flush(timeoutMillis)
+  const ended = await target.shutdown(Math.max(0, endsAt - performance.now()))
+  return worstOf([flushed, ended])
 }
 
 /** Listens for signals in the main thread. */
@@ -275,24 +280,24 @@ function disposer(dispose: () => void): Disposer {
   return Object.assign(dispose, symbol === undefined ? undefined : { [symbol]: dispose }) as Disposer
 }
 
-function readTargets<Target>(helper: string, targets: OneOrMore<Target>, method: string): readonly Target[] {
-  const list: readonly Target[] = Array.isArray(targets) ? [...targets] : [targets]
-  for (const [index, target] of list.entries()) {
-    if (hasMethod(target, method)) continue
+function readTargets(helper: string, targets: unknown, method: string): readonly ClosableTarget[] {
+  const list: readonly unknown[] = Array.isArray(targets) ? targets : [targets]
+  return list.map((target, index) => {
+    if (hasMethods(target, method) || hasMethods(target, 'getDelegate')) return new ClosableTarget(target)
     const name = Array.isArray(targets) ? `processorOrProvider[${index}]` : 'processorOrProvider'
-    throw wrong(`${helper}: ${name}`, target, `a processor or provider with ${method}`)
-  }
-  return list
+    throw wrong(helper, name, `a processor or provider with ${method}`, target)
+  })
 }
 
 function readSignals(signals: unknown = ['SIGTERM', 'SIGINT']): readonly NodeJS.Signals[] {
-  const name = 'shutdownOnSignal: signals'
-  if (!Array.isArray(signals)) throw wrong(name, signals, 'an array of names of signals')
-  if (signals.length === 0) throw wrong(name, '[]', 'an array of at least one signal', RangeError)
+  const wrongSignals = (expected: string, value: unknown, Type?: RangeErrorConstructor) =>
+    wrong('shutdownOnSignal', 'signals', expected, value, Type)
+  if (!Array.isArray(signals)) throw wrongSignals('an array of names of signals', signals)
+  if (signals.length === 0) throw wrongSignals('an array of at least one signal', '[]', RangeError)
   for (const signal of signals) {
     const isKnown = typeof signal === 'string' && Object.hasOwn(constants.signals, signal)
     if (!isKnown || signal === 'SIGKILL' || signal === 'SIGSTOP') {
-      throw wrong(name, signal, 'names of signals that can be listened for', RangeError)
+      throw wrongSignals('names of signals that can be listened for', signal, RangeError)
     }
   }
   return [...new Set<NodeJS.Signals>(signals)]

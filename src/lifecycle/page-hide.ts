@@ -1,6 +1,6 @@
 /** Pages: what waits is sent when the page is hidden, since nobody knows whether it comes back. */
-import { diag } from '@opentelemetry/api'
 import type { PageEvent } from '../page.ts'
+import { messageOf, warn, wrong } from './checks.ts'
 
 /** What is flushed: a processor, ours or anybody's, or a tracer provider. */
 export interface PageFlushTarget {
@@ -39,9 +39,7 @@ interface OwnProcessor extends PageFlushTarget {
 export function flushOnPageHide(...targets: PageFlushTarget[]): () => void {
   for (const target of targets) {
     if (typeof target?.forceFlush !== 'function') {
-      throw new TypeError(
-        `flushOnPageHide: a target must be a processor or a provider with forceFlush, not ${show(target)}`,
-      )
+      throw wrong('flushOnPageHide', 'a target', 'a processor or a provider with forceFlush', target)
     }
   }
   const { document } = globalThis as Partial<typeof globalThis>
@@ -75,9 +73,9 @@ export function flushOnPageHide(...targets: PageFlushTarget[]): () => void {
 function notify(target: PageFlushTarget, event: PageEvent): void {
   try {
     if (isOwn(target)) target[PAGE](event)
-    else if (event !== 'shown') Promise.resolve(target.forceFlush()).catch(warn)
+    else if (event !== 'shown') Promise.resolve(target.forceFlush()).catch(warnOf)
   } catch (cause) {
-    warn(cause)
+    warnOf(cause)
   }
 }
 
@@ -85,21 +83,6 @@ function isOwn(target: PageFlushTarget): target is OwnProcessor {
   return typeof (target as Partial<OwnProcessor>)[PAGE] === 'function'
 }
 
-function warn(cause: unknown): void {
-  try {
-    diag.warn(
-      `tailrace: a flush on page hide failed: ${cause instanceof Error ? cause.message : show(cause)}`,
-    )
-  } catch {
-    // A logger that throws must not break what it reports on.
-  }
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
-  try {
-    return String(value).slice(0, 100)
-  } catch {
-    return `an ${typeof value}`
-  }
+function warnOf(cause: unknown): void {
+  warn(`a flush on page hide failed: ${messageOf(cause)}`)
 }

@@ -6,7 +6,9 @@
  */
 import { type Context, TraceFlags } from '@opentelemetry/api'
 import type { FlushOptions, PipelineStats, ReadableSpan } from '../types.ts'
-import { type FlushableProcessor, flushTarget, hasMethods, MAX_HOLD_MILLIS, wrong } from './flush-target.ts'
+import { hasMethods, wrong } from './checks.ts'
+import { Drain, MAX_HOLD_MILLIS } from './drain.ts'
+import type { FlushableProcessor } from './target.ts'
 import { startTimer } from './timer.ts'
 
 /** A span as the SDK hands it to `onStart`. */
@@ -64,11 +66,11 @@ export class EachRequest implements RequestSpanProcessor {
     if (!hasMethods(processor, 'onStart', 'onEnd', 'flush', 'forceFlush', 'shutdown', 'stats')) {
       throw wrong('flushEachRequest', 'processor', "a BatchSpanProcessor of 'tailrace'", processor)
     }
-    const target = flushTarget('flushEachRequest', { processor, timeoutMillis })
+    const drain = new Drain('flushEachRequest', { processor, timeoutMillis })
     this.#processor = processor
     this.#keepAlive = keepAlive
-    const limitMillis = MAX_HOLD_MILLIS - target.timeoutMillis
-    this.#openRequest = () => new Request(limitMillis, () => target.flush(target.timeoutMillis))
+    const limitMillis = MAX_HOLD_MILLIS - drain.timeoutMillis
+    this.#openRequest = () => new Request(limitMillis, () => drain.flush())
   }
 
   onStart(span: StartedSpan, parentContext?: Context): void {

@@ -1,15 +1,16 @@
 /** Vercel: spans are sent after the response, while `waitUntil` keeps the function alive. */
 import { flushAfterResponse } from './after-response.ts'
-import { type FlushTargetOptions, flushTarget, wrong } from './flush-target.ts'
+import { checkFunction, checkOptions } from './checks.ts'
+import { Drain, type DrainOptions } from './drain.ts'
 import { keepAlive, type WaitUntil } from './request-context.ts'
 import { EachRequest, type RequestSpanProcessor } from './request-spans.ts'
 
-export type { FlushableProcessor, FlushableProvider } from './flush-target.ts'
 export type { WaitUntil } from './request-context.ts'
 export type { RequestSpanProcessor } from './request-spans.ts'
+export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
 /** The options of `wrapHandler`: what is flushed, and who keeps the function alive meanwhile. */
-export interface VercelOptions extends FlushTargetOptions {
+export interface VercelOptions extends DrainOptions {
   /**
    * `waitUntil` of `@vercel/functions`, or one that takes its place. Default: that of the request context which Vercel
    * leaves at `globalThis[Symbol.for('@vercel/request-context')]`.
@@ -37,10 +38,11 @@ export function wrapHandler<Args extends unknown[], Result>(
   handler: (...args: Args) => Result,
   options: VercelOptions,
 ): (...args: Args) => Promise<Awaited<Result>> {
-  if (typeof handler !== 'function') throw wrong('wrapHandler', 'handler', 'a function', handler)
-  const target = flushTarget('wrapHandler', options)
+  checkFunction('wrapHandler', 'handler', handler)
+  checkOptions('wrapHandler', options, ['processor', 'provider', 'timeoutMillis', 'waitUntil'])
+  const target = new Drain('wrapHandler', options)
   const { waitUntil } = options
-  checkWaitUntil('wrapHandler', waitUntil)
+  if (waitUntil !== undefined) checkFunction('wrapHandler', 'waitUntil', waitUntil)
   const keep = (promise: Promise<unknown>) => keepAlive(promise, waitUntil)
   return function (this: unknown, ...args) {
     return flushAfterResponse(target, keep, args, () => handler.apply(this, args))
@@ -65,13 +67,8 @@ export function flushEachRequest(
   processor: RequestSpanProcessor,
   options: Pick<VercelOptions, 'timeoutMillis' | 'waitUntil'> = {},
 ): RequestSpanProcessor {
+  checkOptions('flushEachRequest', options, ['timeoutMillis', 'waitUntil'])
   const { timeoutMillis, waitUntil } = options
-  checkWaitUntil('flushEachRequest', waitUntil)
+  if (waitUntil !== undefined) checkFunction('flushEachRequest', 'waitUntil', waitUntil)
   return new EachRequest(processor, timeoutMillis, (promise) => keepAlive(promise, waitUntil))
-}
-
-function checkWaitUntil(helper: string, waitUntil: unknown): void {
-  if (waitUntil !== undefined && typeof waitUntil !== 'function') {
-    throw wrong(helper, 'waitUntil', 'a function', waitUntil)
-  }
 }

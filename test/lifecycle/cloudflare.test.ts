@@ -8,6 +8,7 @@ import {
   wrapDurableObject,
   wrapHandler,
 } from '../../src/lifecycle/cloudflare.ts'
+import { captureDiag } from '../helpers/captured-diag.ts'
 import { deliveringExporter, hangingExporter } from '../helpers/exporters.ts'
 import { watchedProcessor } from '../helpers/ledger.ts'
 import { end } from '../helpers/processors.ts'
@@ -32,7 +33,7 @@ beforeEach(() => {
 })
 
 describe('at wrap time', () => {
-  const { processor } = { processor: { flush: async () => ({}) as never, forceFlush: async () => {} } }
+  const { processor } = setUp()
   const provider = new BasicTracerProvider()
 
   it.each<[string, unknown, unknown, string]>([
@@ -44,12 +45,7 @@ describe('at wrap time', () => {
     ],
     ['an object without handlers', { get() {} }, { processor }, 'wrapHandler: handler must be'],
     ['no options', () => {}, undefined, 'wrapHandler: options must be an object, not undefined'],
-    [
-      'nothing to flush',
-      () => {},
-      {},
-      "wrapHandler: processor must be a BatchSpanProcessor of 'tailrace', not undefined",
-    ],
+    ['nothing to flush', () => {}, {}, 'wrapHandler: a processor or a provider must be given'],
     ['both', () => {}, { processor, provider }, 'wrapHandler: processor and provider are both given'],
     ['a stock processor', () => {}, { processor: { forceFlush() {} } }, 'wrapHandler: processor must be'],
     [
@@ -62,19 +58,19 @@ describe('at wrap time', () => {
       'too long a time',
       () => {},
       { processor, timeoutMillis: 30_001 },
-      'timeoutMillis must be from 1 to 30000, not 30001',
+      'timeoutMillis must be a number from 1 to 30000, not 30001',
     ],
     [
       'no time',
       () => {},
       { processor, timeoutMillis: 0 },
-      'wrapHandler: timeoutMillis must be from 1 to 30000, not 0',
+      'wrapHandler: timeoutMillis must be a number from 1 to 30000, not 0',
     ],
     [
       'a text for a time',
       () => {},
       { processor, timeoutMillis: '5' },
-      'timeoutMillis must be from 1 to 30000, not "5"',
+      'timeoutMillis must be a number from 1 to 30000, not "5"',
     ],
   ])('B51: %s is an error that names option and value', (_what, handler, options, message) => {
     expect(() => wrapHandler(handler as object, options as CloudflareOptions)).toThrow(message)
@@ -280,18 +276,25 @@ describe('flushOnWaitUntil', () => {
     expect(exporter.names).toEqual(['a'])
   })
 
-  it('B51: contains a processor that rejects, and a provider that throws', async () => {
-    const ctx = new FakeContext()
-    const processor = { flush: () => Promise.reject(new Error('no')), forceFlush: async () => {} }
+  it('B51: contains a processor that rejects, and a provider that throws, and tells of each once', async () => {
+    const lines = captureDiag()
+    const { processor, ctx } = setUp()
+    vi.spyOn(processor, 'flush').mockRejectedValue(new Error('no'))
     const provider = {
       forceFlush() {
-        throw new Error('no')
+        throw new Error('not now')
       },
       shutdown: async () => {},
     }
-    flushOnWaitUntil(ctx, processor)
-    flushOnWaitUntil(ctx, provider)
-    expect(await Promise.all(ctx.given)).toEqual([undefined, undefined])
+    for (let i = 0; i < 3; i++) {
+      flushOnWaitUntil(ctx, processor)
+      flushOnWaitUntil(ctx, provider)
+    }
+    expect(await Promise.all(ctx.given)).toEqual(Array(6).fill(undefined))
+    expect(lines).toEqual([
+      'tailrace: a flush of the processor failed: no',
+      'tailrace: a flush of the provider failed: not now',
+    ])
   })
 })
 

@@ -1,11 +1,14 @@
-import { describe, expect, it } from 'vitest'
+import { EventEmitter } from 'node:events'
+import { describe, expect, it, vi } from 'vitest'
 import * as express from '../../src/lifecycle/express.ts'
 import * as fastify from '../../src/lifecycle/fastify.ts'
 import * as hono from '../../src/lifecycle/hono.ts'
 import * as koa from '../../src/lifecycle/koa.ts'
 import { captureDiag } from '../helpers/captured-diag.ts'
+import { deliveringExporter } from '../helpers/exporters.ts'
+import { watchedProcessor } from '../helpers/ledger.ts'
 
-const processor = { forceFlush: async () => {} }
+const processor = watchedProcessor(deliveringExporter('encoded'))
 
 describe.each([
   ['express', express.flushAfterResponse],
@@ -15,7 +18,7 @@ describe.each([
 ])('tailrace/%s: what is wrong at wrap time', (name, flushAfterResponse) => {
   it.each<[string, unknown, RegExp]>([
     ['no options', undefined, /options must be an object, not undefined/],
-    ['neither processor nor provider', {}, /processor must be a processor with forceFlush, not undefined/],
+    ['neither processor nor provider', {}, /a processor or a provider must be given/],
     ['both of them', { processor, provider: processor }, /processor and provider are both given/],
     ['a processor that is none', { processor: 'console' }, /processor must be .+, not "console"/],
     ['a provider that is none', { provider: {} }, /provider must be .+, not \[object Object\]/],
@@ -49,7 +52,7 @@ describe('a flush that fails', () => {
     ],
   ])('B10: is told to diag, and to nobody else (it %s)', async (_how, forceFlush) => {
     const lines = captureDiag()
-    const middleware = hono.flushAfterResponse({ provider: { forceFlush } })
+    const middleware = hono.flushAfterResponse({ provider: { forceFlush, shutdown: async () => {} } })
     const context = { env: undefined, executionCtx: { waitUntil() {} }, res: new Response('ok') }
     Object.defineProperty(context, 'executionCtx', {
       get: () => {
@@ -57,6 +60,24 @@ describe('a flush that fails', () => {
       },
     })
     await middleware(context, async () => {})
-    expect(lines).toEqual(['tailrace: a flush or shutdown failed: it broke'])
+    expect(lines).toEqual(['tailrace: a flush of the provider failed: it broke'])
+  })
+})
+
+describe('a provider', () => {
+  it('B52: is what the global one of the API stands for when the response is over', async () => {
+    const forceFlush = vi.fn(async () => {})
+    let delegate: object = {}
+    const standIn = { getTracer: () => undefined as never, getDelegate: () => delegate }
+    const middleware = koa.flushAfterResponse({ provider: standIn })
+    const respond = async () => {
+      const response = Object.assign(new EventEmitter(), { closed: false })
+      await middleware({ res: response as never }, async () => {})
+      response.emit('close')
+    }
+    await respond()
+    delegate = { forceFlush, shutdown: async () => {} }
+    await respond()
+    await vi.waitFor(() => expect(forceFlush).toHaveBeenCalledTimes(2))
   })
 })

@@ -35,14 +35,14 @@ describe('wrapHandler refuses', () => {
       handler,
       { processor: deliveringExporter('stock') },
       TypeError,
-      'processor must be an object with the methods flush, forceFlush, shutdown, stats, not',
+      "processor must be a BatchSpanProcessor of 'tailrace', not [object Object]",
     ],
     [
       'something for a provider',
       handler,
       { provider: 5 },
       TypeError,
-      'provider must be an object with the methods forceFlush, shutdown, not 5',
+      'provider must be a tracer provider with forceFlush and shutdown, not 5',
     ],
     [
       'a negative timeout',
@@ -262,7 +262,7 @@ describe('a provider without our processor', () => {
 
   test('B50: behind the global provider of the API is found when it is needed', async () => {
     const provider = { forceFlush: vi.fn(async () => {}), shutdown: async () => {} }
-    const standIn = { getDelegate: vi.fn<() => unknown>(() => ({})) }
+    const standIn = { getTracer: () => undefined as never, getDelegate: vi.fn<() => unknown>(() => ({})) }
     const wrapped = wrapHandler(async (_event: unknown) => 'value', { provider: standIn })
     expect(await wrapped({})).toBe('value')
     standIn.getDelegate.mockReturnValue(provider)

@@ -409,7 +409,7 @@ describe('what is given wrongly is an error that names it', () => {
     [
       'nothing to flush',
       () => wrapHandler(handler, {}),
-      "wrapHandler: processor must be a BatchSpanProcessor of 'tailrace', not undefined",
+      'wrapHandler: a processor or a provider must be given',
     ],
     [
       'both',
@@ -424,12 +424,12 @@ describe('what is given wrongly is an error that names it', () => {
     [
       'a late deadline',
       () => wrapHandler(handler, { processor, timeoutMillis: 25_001 }),
-      'wrapHandler: timeoutMillis must be from 0 to 25000, not 25001',
+      'wrapHandler: timeoutMillis must be a number from 0 to 25000, not 25001',
     ],
     [
       'a deadline in words',
       () => wrapHandler(handler, { processor, timeoutMillis: '5s' as never }),
-      'timeoutMillis must be from 0 to 25000, not "5s"',
+      'timeoutMillis must be a number from 0 to 25000, not "5s"',
     ],
     ['NaN', () => wrapHandler(handler, { processor, timeoutMillis: Number.NaN }), 'not NaN'],
     [

@@ -1,8 +1,8 @@
 /** A function whose SDK was preloaded by lambda-sdk.ts. */
 import { trace } from '@opentelemetry/api'
-import { type LambdaProcessor, type LambdaProvider, wrapHandler } from 'tailrace/lambda'
+import { type FlushableProcessor, wrapHandler } from 'tailrace/lambda'
 
-declare const layer: { processor: LambdaProcessor }
+declare const layer: { processor: FlushableProcessor }
 const { MODE, TARGET, TIMEOUT_MILLIS } = process.env
 
 export const handler = wrapHandler(
@@ -12,9 +12,7 @@ export const handler = wrapHandler(
     return { at: performance.timeOrigin + performance.now() }
   },
   {
-    ...(TARGET === 'provider'
-      ? { provider: trace.getTracerProvider() as unknown as LambdaProvider }
-      : { processor: layer.processor }),
+    ...(TARGET === 'provider' ? { provider: trace.getTracerProvider() } : { processor: layer.processor }),
     mode: MODE === 'after-response' ? MODE : 'before-response',
     timeoutMillis: Number(TIMEOUT_MILLIS ?? 2000),
   },

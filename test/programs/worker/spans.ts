@@ -49,6 +49,8 @@ export const observed = {
   async forceFlush(options?: FlushOptions) {
     await this.flush(options)
   },
+  shutdown: (options?: FlushOptions) => processor.shutdown(options),
+  stats: () => processor.stats(),
 }
 
 /** Counts what becomes of the promises that are given to `waitUntil`. */
