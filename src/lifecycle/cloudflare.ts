@@ -6,6 +6,7 @@ import { hasMethods, show, warn, wrong } from './checks.ts'
 import { type AnyClass, isClass, wrapClass } from './cloudflare-class.ts'
 import { Life, type WaitUntilContext } from './cloudflare-context.ts'
 import { callHandler } from './cloudflare-invocation.ts'
+import { watchTailStream } from './cloudflare-tail-stream.ts'
 import {
   BUDGET_MILLIS,
   type CloudflareOptions,
@@ -19,9 +20,9 @@ export type { WaitUntilContext } from './cloudflare-context.ts'
 export type { CloudflareOptions } from './cloudflare-target.ts'
 export type { FlushableProcessor, FlushableProvider } from './target.ts'
 
-const HANDLERS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'trace'] as const
+const HANDLERS = ['fetch', 'scheduled', 'queue', 'email', 'tail', 'tailStream', 'trace'] as const
 /** What the runtime also looks for, and which is left as it is. */
-const OTHERS = ['tailStream', 'connect', 'test'] as const
+const OTHERS = ['connect', 'test'] as const
 
 type HandlerName = (typeof HANDLERS)[number] | (typeof OTHERS)[number]
 
@@ -33,8 +34,8 @@ export type WrappedHandler<Handler> = Handler extends AnyFunction | AnyClass
   : Pick<Handler, Extract<keyof Handler, HandlerName>>
 
 /**
- * Wraps a Worker: an object with `fetch`, `scheduled`, `queue`, `email` or `tail` handlers, one such function, or a
- * class that extends `WorkerEntrypoint`. After each call what has ended is flushed under `waitUntil`, within what is
+ * Wraps a Worker: an object with `fetch`, `scheduled`, `queue`, `email`, `tail` or `tailStream` handlers, one such
+ * function, or a class that extends `WorkerEntrypoint` or `WorkflowEntrypoint`. After each call what has ended is flushed under `waitUntil`, within what is
  * left of its 30 s: of a streamed response when its body is over, and again when the program's own `waitUntil` work is.
  * Results and errors stay what they are. The promise given to `waitUntil` never rejects.
  *
@@ -137,7 +138,9 @@ function wrap(handler: object, target: RequestTarget): unknown {
   const wrapped: Partial<Record<HandlerName, AnyFunction>> = {}
   for (const name of HANDLERS) {
     // Looked up at each call, as the runtime would.
-    if (hasMethods(handler, name)) wrapped[name] = wrapFunction((...args) => methods[name](...args), target)
+    if (!hasMethods(handler, name)) continue
+    const call: AnyFunction = (...args) => methods[name](...args)
+    wrapped[name] = name === 'tailStream' ? wrapTailStream(call, target) : wrapFunction(call, target)
   }
   for (const name of OTHERS) {
     if (hasMethods(handler, name)) wrapped[name] = (...args) => methods[name](...args)
@@ -152,6 +155,15 @@ function wrapFunction(handler: AnyFunction, target: RequestTarget): AnyFunction 
     const [event, , ctx] = args as unknown[]
     const life = Life.of(hasMethods(ctx, 'waitUntil') ? ctx : event)
     return callHandler({ target, life, event: requestOf(event) }, () => handler.apply(this, args))
+  }
+}
+
+function wrapTailStream(handler: AnyFunction, target: RequestTarget): AnyFunction {
+  const wrapped = wrapFunction(handler, target) as (...args: unknown[]) => unknown
+  return (...args: unknown[]) => {
+    const [event, , ctx] = args
+    const call = <Result>(handle: () => Result) => callHandler({ target, life: Life.of(ctx), event }, handle)
+    return watchTailStream(wrapped(...args), call)
   }
 }
 

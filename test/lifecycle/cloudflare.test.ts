@@ -243,6 +243,47 @@ describe('the fallbacks', () => {
   })
 })
 
+describe('a streaming tail worker', () => {
+  const outcome = { event: { type: 'outcome' } }
+
+  it.each<[string, (names: (name: string) => void) => unknown]>([
+    ['a function', (note) => (event: typeof outcome) => note(event.event.type)],
+    ['a promise of it', async (note) => (event: typeof outcome) => note(event.event.type)],
+    ['an object', (note) => ({ outcome: () => note('outcome'), log: () => note('log') })],
+  ])('B51: flushes with its first event and its last, given %s', async (_what, listen) => {
+    const { processor, exporter, ctx, flush } = setUp()
+    const handler = wrapHandler(
+      { tailStream: (..._args: unknown[]) => listen((name) => end(processor, name)) },
+      { processor },
+    )
+    const returned = (await handler.tailStream({}, {}, ctx)) as object
+    await Promise.all(ctx.given)
+    expect(flush).toHaveBeenCalledTimes(1)
+    const call = (type: string) =>
+      typeof returned === 'function'
+        ? returned({ event: { type } })
+        : (returned as Record<string, (event: object) => void>)[type]!({ event: { type } })
+    call('log')
+    expect(ctx.given).toHaveLength(1)
+    call('outcome')
+    await Promise.all(ctx.given)
+    expect(flush).toHaveBeenCalledTimes(2)
+    expect(exporter.names).toEqual(['log', 'outcome'])
+  })
+
+  it('B51: may listen for nothing, or not for the end', async () => {
+    const { processor, exporter, ctx } = setUp()
+    const listeners: unknown[] = [undefined, { log: () => end(processor, 'log') }]
+    const handler = wrapHandler({ tailStream: (..._args: unknown[]) => listeners.shift() }, { processor })
+    expect(handler.tailStream({}, {}, ctx)).toBeUndefined()
+    const returned = handler.tailStream({}, {}, ctx) as Record<string, (event?: object) => unknown>
+    returned.log!()
+    expect(returned.outcome!(outcome)).toBeUndefined()
+    await settledBy(Promise.all(ctx.given), 1_000)
+    expect(exporter.names).toEqual(['log'])
+  })
+})
+
 describe('flushOnWaitUntil', () => {
   it('B51: never throws, whatever it is given', async () => {
     const { processor, exporter } = setUp()

@@ -65,6 +65,7 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
           durableObjects: { COUNTER: 'Counter' },
           serviceBindings: { ENTRY: { name: 'worker', entrypoint: 'Entry' } },
           queueProducers: { QUEUE: 'queue' },
+          ...(hasRpc && { workflows: { ORDER: { name: 'order', className: 'Order' } } }),
           name: 'worker',
         },
       )
@@ -247,11 +248,11 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
       await arrived('email', 1)
     })
 
-    it('B51: a tail worker, which is told of what another one did', async () => {
+    it('B51: a tail worker, which is told of what another one did, afterwards and as it happens', async () => {
       const script = await bundleWorker(`programs/worker/${program}.ts`, collector.url)
       const { compatibilityDate, compatibilityFlags } = runtime
       const worker = { modules: true, compatibilityDate, compatibilityFlags }
-      const told = 'export default { fetch: () => new Response("told") }'
+      const told = 'export default { fetch: () => (console.log("telling"), new Response("told")) }'
       const bindings = { serviceBindings: { ENTRY: 'told' }, queueProducers: { QUEUE: 'queue' } }
       const pair = await startWorkerd(told, runtime, {
         workers: [
@@ -260,6 +261,7 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
             name: 'told',
             script: told,
             tails: ['tail'],
+            streamingTails: ['tail'],
             unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
           },
           {
@@ -273,6 +275,8 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
       })
       expect((await pair.get('/')).body).toBe('told')
       await arrived('tail', 1)
+      await arrived('onset', 1)
+      await arrived('outcome after log', 1)
       await pair.stop()
     })
 
@@ -282,7 +286,21 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
       await arrived('alarm', 1)
     })
 
+    it('B51: WebSockets, of a Durable Object that may hibernate, and of a request', async () => {
+      expect((await workerd.get('/socket')).body).toBe('hello to you')
+      await arrived('socket message', 1)
+      await arrived('socket close', 1)
+      expect((await workerd.get('/bare-socket')).body).toBe('hello to you')
+      await arrived('bare socket', 1)
+    })
+
     if (hasRpc) {
+      it('B51: a Workflow, when it has run', async () => {
+        expect((await workerd.get('/workflow')).status).toBe(200)
+        await arrived('step', 1)
+        await arrived('workflow', 1)
+      })
+
       it('B51: RPC of a Durable Object and of an entry point', async () => {
         expect(await workerd.json('/rpc')).toEqual({
           sum: 2,

@@ -5,8 +5,14 @@ declare module 'cloudflare:workers' {
     readonly storage?: {
       setAlarm(time: number): Promise<void>
     }
+    acceptWebSocket?(socket: WebSocket): void
   }
   export abstract class DurableObject<Env = unknown> {
+    constructor(ctx: Context, env: Env)
+    protected readonly ctx: Context
+    protected readonly env: Env
+  }
+  export abstract class WorkflowEntrypoint<Env = unknown> {
     constructor(ctx: Context, env: Env)
     protected readonly ctx: Context
     protected readonly env: Env

@@ -1,5 +1,5 @@
 /** A Worker for the tests: each path, event and method does one thing that the helpers have to cope with. */
-import { DurableObject, WorkerEntrypoint } from 'cloudflare:workers'
+import { DurableObject, WorkerEntrypoint, WorkflowEntrypoint } from 'cloudflare:workers'
 import { type FlushableProvider, flushOnWaitUntil, wrapDurableObject, wrapHandler } from 'tailrace/cloudflare'
 import { counts, observed, processor, provider, startSpan, watch } from './spans.ts'
 
@@ -7,8 +7,14 @@ interface Context {
   waitUntil(promise: Promise<unknown>): void
 }
 
+/** A WebSocket as Workers have it. */
+type WorkerSocket = WebSocket & { accept(): void }
+
+declare const WebSocketPair: new () => { readonly 0: WorkerSocket; readonly 1: WorkerSocket }
+
 interface Stub {
-  fetch(url: string, init?: { method: string }): Promise<Response>
+  fetch(url: string, init: { headers: { upgrade: string } }): Promise<Response & { webSocket: WorkerSocket }>
+  fetch(url: string): Promise<Response>
   add(number: number): Promise<number>
   fail(): Promise<never>
 }
@@ -16,6 +22,7 @@ interface Stub {
 interface Env {
   readonly COUNTER: { idFromName(name: string): unknown; get(id: unknown): Stub }
   readonly ENTRY: { greet(name: string): Promise<string> }
+  readonly ORDER: { create(): Promise<{ id: string }> }
   readonly QUEUE: { send(message: unknown): Promise<void> }
 }
 
@@ -92,10 +99,46 @@ const routes: Record<string, Route> = {
     return Response.json({ sum: await stub.add(2), failure, greeting: await env.ENTRY.greet('you') })
   },
 
+  /** To a Durable Object that hibernates between messages. */
+  async '/socket'(url, env) {
+    const stub = env.COUNTER.get(env.COUNTER.idFromName('one'))
+    const { webSocket } = await stub.fetch(url.href, { headers: { upgrade: 'websocket' } })
+    return new Response((await talk(webSocket)) as string)
+  },
+
+  /** One that lives with its request. */
+  async '/bare-socket'(_url, _env, ctx) {
+    const { 0: client, 1: server } = new WebSocketPair()
+    server.accept()
+    server.addEventListener('message', ({ data }) => {
+      startSpan().end('bare socket')
+      server.send(`${data} to you`)
+      flushOnWaitUntil(ctx, observed)
+    })
+    return new Response((await talk(client)) as string)
+  },
+
+  async '/workflow'(_url, env) {
+    const instance = await env.ORDER.create()
+    return new Response(instance.id)
+  },
+
   async '/send'(_url, env) {
     await env.QUEUE.send('a message')
     return new Response('sent')
   },
+}
+
+/** Says one thing, and hangs up when it is answered. */
+async function talk(socket: WorkerSocket): Promise<unknown> {
+  socket.accept()
+  const answered = new Promise((resolve) => {
+    socket.addEventListener('message', ({ data }) => resolve(data))
+  })
+  socket.send('hello')
+  const answer = await answered
+  socket.close(1000)
+  return answer
 }
 
 const worker = {
@@ -115,6 +158,22 @@ const worker = {
   async tail() {
     startSpan().end('tail')
   },
+  tailStream() {
+    startSpan().end('onset')
+    return new TailStream()
+  },
+}
+
+class TailStream {
+  readonly #logged: string[] = []
+
+  log(): void {
+    this.#logged.push('log')
+  }
+
+  outcome(): void {
+    startSpan().end(`outcome after ${this.#logged}`)
+  }
 }
 
 const wrapped = wrapHandler(worker, { processor: observed })
@@ -184,6 +243,11 @@ class CounterObject extends DurableObject<Env> {
 
   async fetch(request: Request): Promise<Response> {
     startSpan().end('object')
+    if (request.headers.has('upgrade')) {
+      const { 0: client, 1: server } = new WebSocketPair()
+      this.ctx.acceptWebSocket?.(server)
+      return new Response(null, { status: 101, webSocket: client } as ResponseInit)
+    }
     if (new URL(request.url).searchParams.has('alarm')) await this.ctx.storage?.setAlarm(Date.now() + 50)
     return new Response('object')
   }
@@ -208,6 +272,16 @@ class CounterObject extends DurableObject<Env> {
     startSpan().end('rpc')
     throw new RangeError('the method failed')
   }
+
+  webSocketMessage(socket: WebSocket, message: string): void {
+    startSpan().end('socket message')
+    socket.send(`${message} to you`)
+  }
+
+  webSocketClose(socket: WebSocket): void {
+    startSpan().end('socket close')
+    socket.close()
+  }
 }
 
 export const Counter = wrapDurableObject(CounterObject, { processor: observed })
@@ -218,5 +292,16 @@ class EntryPoint extends WorkerEntrypoint<Env> {
     return `hello, ${name}`
   }
 }
+
+class OrderWorkflow extends WorkflowEntrypoint<Env> {
+  async run(_event: unknown, step: { do(name: string, work: () => Promise<void>): Promise<void> }) {
+    await step.do('ship', async () => {
+      startSpan().end('step')
+    })
+    startSpan().end('workflow')
+  }
+}
+
+export const Order = wrapHandler(OrderWorkflow, { processor: observed })
 
 export const Entry = wrapHandler(EntryPoint, { processor: observed })
