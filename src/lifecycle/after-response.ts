@@ -9,6 +9,7 @@
  * of a streamed one, its end.
  */
 import { type Drain, MAX_HOLD_MILLIS } from './drain.ts'
+import { watchBody } from './response-body.ts'
 import { startTimer, type Timer } from './timer.ts'
 
 /** How long a response is held where there is no other way, in milliseconds. */
@@ -84,33 +85,4 @@ class Moment {
 function isNodeResponse(value: unknown): value is NodeResponse {
   const response = value as Partial<Record<'once' | 'end' | 'setHeader', unknown>> | null | undefined
   return [response?.once, response?.end, response?.setHeader].every((method) => typeof method === 'function')
-}
-
-/** The same response, with a body that calls `onOver` before it ends; `undefined` where there is no body to watch. */
-function watchBody(result: unknown, onOver: () => Promise<void>): Response | undefined {
-  if (typeof Response !== 'function' || !(result instanceof Response)) return undefined
-  const { body, status, statusText, headers } = result
-  if (body === null || body.locked) return undefined
-  const reader = body.getReader()
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read()
-          if (!done) return controller.enqueue(value)
-          await onOver()
-          controller.close()
-        } catch (error) {
-          await onOver()
-          controller.error(error)
-        }
-      },
-      async cancel(reason) {
-        await Promise.all([onOver(), reader.cancel(reason)])
-      },
-    },
-    // Nothing is read ahead of whoever reads.
-    { highWaterMark: 0 },
-  )
-  return new Response(stream, { status, statusText, headers })
 }

@@ -1,5 +1,8 @@
 /** Responses whose body is made while it is sent. */
 
+/** Whoever makes a body that the client has given up notices it at his next write, and has so long to end his spans. */
+export const CUT_GRACE_MILLIS = 1000
+
 type Transform = new () => { readonly readable: ReadableStream; readonly writable: WritableStream }
 
 /**
@@ -13,7 +16,7 @@ type Transform = new () => { readonly readable: ReadableStream; readonly writabl
  */
 export function watchBody(
   result: unknown,
-  onEnd: () => Promise<void> | undefined,
+  onEnd: () => Promise<unknown> | undefined,
   onOver: (isCut: boolean) => void,
 ): Response | undefined {
   if (typeof Response !== 'function' || !(result instanceof Response)) return undefined
@@ -38,7 +41,7 @@ function identityTransform(): Transform {
 async function pump(
   reader: ReadableStreamDefaultReader,
   writer: WritableStreamDefaultWriter,
-  onEnd: () => Promise<void> | undefined,
+  onEnd: () => Promise<unknown> | undefined,
 ): Promise<boolean> {
   const giveUp = (reason: unknown) => {
     reader.cancel(reason).catch(() => {})

@@ -7,15 +7,12 @@
  * of a span. No timer runs before the handler has returned, so that Workers still notice one that hangs.
  */
 import { context } from '@opentelemetry/api'
-import { watchBody } from './cloudflare-body.ts'
+import { CUT_GRACE_MILLIS, watchBody } from './cloudflare-body.ts'
 import type { Life } from './cloudflare-context.ts'
 import { BUDGET_MILLIS, REQUEST_SCOPE, type RequestTarget } from './cloudflare-target.ts'
 
 /** What the last flush has at least, of what is left after the response, in milliseconds. */
 const LAST_FLUSH_MILLIS = 5000
-
-/** Whoever makes a body that the client has given up notices it at his next write, and has so long to end his spans. */
-const CUT_GRACE_MILLIS = 1000
 
 /** How long a response is held where nothing outlasts it, in milliseconds. */
 const MAX_HOLD_MILLIS = 2000

@@ -1,6 +1,8 @@
 /** Hono, on Node and wherever else it runs: flushes once for each response. */
 import { hasMethods } from './checks.ts'
+import { CUT_GRACE_MILLIS, watchBody as watchWorkersBody } from './cloudflare-body.ts'
 import { type FlushAfterResponseOptions, type NodeResponse, ResponseFlusher } from './http-response.ts'
+import { watchBody } from './response-body.ts'
 import { startTimer } from './timer.ts'
 
 export type { FlushAfterResponseOptions, NodeResponse } from './http-response.ts'
@@ -42,16 +44,27 @@ export function flushAfterResponse(
       await next()
       return
     }
-    let over: Promise<void> | undefined
+    let end = () => {}
+    const ended = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    let isKeptAlive = false
+    let isStreamed = false
+    const onOver = async () => {
+      if (!isKeptAlive) await flusher.flush()
+      end()
+    }
     try {
       await next()
-      over = endOfStream(context)
+      isStreamed = watchStream(context, onOver)
     } finally {
-      const flushed = () => flusher.flush()
-      // Spans of those around us end as the response passes them.
-      const isKeptAlive = waitUntil(context, () => (over ?? passed()).then(flushed))
-      if (!isKeptAlive && over === undefined) await flushed()
-      else if (!isKeptAlive) over?.then(flushed)
+      isKeptAlive = waitUntil(context, async () => {
+        if (isStreamed) await ended
+        // Spans of those around us end as the response passes them.
+        await passed()
+        await flusher.flush()
+      })
+      if (!isKeptAlive && !isStreamed) await flusher.flush()
     }
   }
 }
@@ -81,41 +94,28 @@ function passed(): Promise<void> {
 }
 
 /**
- * Settles when the stream that Hono's streaming helpers answer with is over. Other bodies are left alone: to watch one
- * costs its length, and what it holds is there already.
+ * Watches a body that is made while it is sent. What a body holds that was given whole is there already, and to watch it
+ * would cost its length: Workers know which is which; elsewhere Hono's streaming helpers say so in the headers.
+ *
+ * @param onOver - Called before the body ends.
+ * @returns Whether there is one.
  */
-function endOfStream(context: HonoContextLike): Promise<void> | undefined {
-  const { body, headers, status, statusText } = context.res
+function watchStream(context: HonoContextLike, onOver: () => Promise<void>): boolean {
+  const { res } = context
+  const { headers } = res
   const isStream =
     headers.get('transfer-encoding') === 'chunked' ||
     headers.get('content-type')?.startsWith('text/event-stream')
-  if (!isStream || body === null || body.locked) return undefined
-  let end = () => {}
-  const ended = new Promise<void>((resolve) => {
-    end = resolve
-  })
-  const reader = body.getReader()
-  const watched = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read()
-          if (!done) return controller.enqueue(value)
-          controller.close()
-        } catch (error) {
-          controller.error(error)
-        }
-        end()
-      },
-      cancel(reason) {
-        end()
-        return reader.cancel(reason)
-      },
-    },
-    // Nothing is read ahead of whoever reads.
-    { highWaterMark: 0 },
-  )
+  const onCut = () => void startTimer(onOver, CUT_GRACE_MILLIS, false)
+  const watched = isOnWorkers()
+    ? watchWorkersBody(res, onOver, (isCut) => isCut && onCut())
+    : isStream && watchBody(res, onOver)
+  if (!watched) return false
   context.res = undefined as unknown as Response // Hono would merge the headers of both.
-  context.res = new Response(watched, { status, statusText, headers })
-  return ended
+  context.res = watched
+  return true
+}
+
+function isOnWorkers(): boolean {
+  return 'IdentityTransformStream' in globalThis
 }

@@ -324,6 +324,44 @@ describe.each(VARIANTS.map((variant) => [variant.name, variant] as const))(
   },
 )
 
+describe('Hono', { timeout: 60_000 }, () => {
+  const collector = new WorkersCollector()
+  let workerd: Workerd
+
+  beforeAll(async () => {
+    await collector.start()
+    const script = await bundleWorker('programs/http/hono-worker.ts', collector.url)
+    workerd = await startWorkerd(script, { compatibilityDate: CURRENT, compatibilityFlags: [] })
+  })
+
+  afterAll(async () => {
+    await workerd?.stop()
+    await collector.stop()
+  })
+
+  const arrived = (note: string) =>
+    vi.waitFor(() => expect(collector.notes.filter((other) => other === note)).toHaveLength(1), 10_000)
+
+  it('B51, B52: a whole body keeps its length, and is flushed', async () => {
+    const { headers, body } = await workerd.get('/whole')
+    expect([headers['content-length'], body]).toEqual(['5', 'whole'])
+    await arrived('whole')
+  })
+
+  it('B51, B52: a stream is flushed after its end, whatever its headers say', async () => {
+    expect((await workerd.get('/bare')).body).toBe('onetwo')
+    await arrived('bare')
+  })
+
+  it('B51, B52: a stream that the client gives up is flushed, too', async () => {
+    httpGet(new URL('/endless', workerd.url), (response) => {
+      response.once('data', () => response.destroy())
+    })
+    await arrived('endless')
+    expect(workerd.output.filter((line) => COMPLAINTS.test(line))).toEqual([])
+  })
+})
+
 describe('the example', () => {
   it('is what README prints, and sends its span', { timeout: 60_000 }, async () => {
     const [example, readme] = await Promise.all(

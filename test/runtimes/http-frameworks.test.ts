@@ -286,6 +286,15 @@ describe('HTTP frameworks', { timeout: 60_000 }, () => {
       ])
     })
 
+    test.concurrent('where there is no waitUntil, the end of a stream waits for its spans', async () => {
+      expect(await answer('/stream', 'none')).toEqual([
+        'answered 200 null with 0 exported',
+        'body onetwo',
+        'kept 0',
+        'in the end 2 of 2',
+      ])
+    })
+
     test.concurrent('where there is waitUntil, an error is answered as ever, and flushed', async () => {
       expect(await answer('/error', 'waitUntil')).toEqual([
         'answered 500 null with 0 exported',

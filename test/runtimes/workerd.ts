@@ -154,7 +154,12 @@ export async function bundleWorker(program: string, collector: string): Promise<
     conditions: ['workerd', 'worker', 'browser'],
     mainFields: ['browser', 'module', 'main'],
     external: ['cloudflare:*'],
-    alias: { tailrace: `${root}dist/index.js`, 'tailrace/cloudflare': `${root}dist/lifecycle/cloudflare.js` },
+    alias: {
+      tailrace: `${root}dist/index.js`,
+      'tailrace/cloudflare': `${root}dist/lifecycle/cloudflare.js`,
+      'tailrace/hono': `${root}dist/lifecycle/hono.js`,
+    },
+    nodePaths: [path('fixtures/http-frameworks/node_modules')],
     define: { COLLECTOR: JSON.stringify(collector) },
     // Otherwise esbuild follows the `paths` of tsconfig.json out of dist and into src.
     tsconfigRaw: '{}',
