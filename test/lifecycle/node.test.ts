@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { flushBeforeExit, shutdownOnSignal } from '../../src/lifecycle/node.ts'
 import { captureDiag } from '../helpers/captured-diag.ts'
+import { runScript } from '../helpers/child-process.ts'
 import { describeEnding } from '../helpers/ending-suite.ts'
 
 describeEnding(process.execPath, 'this Node')
@@ -84,6 +85,20 @@ describe('what is wrong at wrap time', () => {
     flushBeforeExit(target, { timeout: 5 } as never)()
     expect(lines).toEqual(['tailrace: flushBeforeExit: unknown option timeout is ignored'])
   })
+})
+
+it('B53: the global provider of the API stands for the one that is registered at the end', async () => {
+  const { code, output } = await runScript(`
+    import { trace } from '@opentelemetry/api'
+    import { flushBeforeExit } from './src/lifecycle/node.ts'
+    flushBeforeExit(trace.getTracerProvider())
+    trace.setGlobalTracerProvider({
+      getTracer() {},
+      async forceFlush() { console.log('flushed') },
+      async shutdown() {},
+    })
+  `)
+  expect({ code, output: output.trim() }).toEqual({ code: 0, output: 'flushed' })
 })
 
 describe('the disposer', () => {
