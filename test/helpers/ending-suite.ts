@@ -204,11 +204,12 @@ export function describeEnding(nodePath: string, label: string): void {
         expect(program.all('done')).toEqual(['done SIGTERM timeout'])
       }))
 
-    test.concurrent('B60: an onDone that throws changes nothing', () =>
+    test.concurrent('B60: an onDone that throws changes nothing, and is told of once', () =>
       run('with a callback that throws', {}, async (program) => {
         await program.signal('SIGTERM')
         expect(await program.ended()).toEqual({ end: 'SIGTERM', names: ['before the signal'] })
         expect(program.all('thrown')).toEqual(['thrown'])
+        expect(program.all('warned')).toEqual(['warned tailrace: onDone failed: a callback threw'])
       }))
 
     test.concurrent('B53: the disposer leaves no listener behind', () =>

@@ -9,6 +9,7 @@ import { writeSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isMainThread, threadId, Worker, workerData } from 'node:worker_threads'
+import { diag } from '@opentelemetry/api'
 import { OTLPTraceExporter as StockExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { BasicTracerProvider, BatchSpanProcessor as StockProcessor } from '@opentelemetry/sdk-trace-base'
 import { BatchSpanProcessor, OTLPTraceExporter } from 'tailrace'
@@ -176,6 +177,9 @@ const programs: Record<string, () => void> = {
 
   'with a callback that throws'() {
     const { processor, span } = tracing()
+    const ignore = () => {}
+    const warn = (message: string) => say(`warned ${message}`)
+    diag.setLogger({ error: ignore, warn, info: ignore, debug: ignore, verbose: ignore })
     shutdownOnSignal(processor, {
       onDone() {
         say('thrown')
