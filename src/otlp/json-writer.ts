@@ -1,6 +1,7 @@
+import { packAscii } from './ascii.ts'
 import type { Id } from './ids.ts'
 import { lengthOf, type UnixTime } from './values.ts'
-import { PACKED_LENGTH_MAX, packAscii, Writer } from './writer.ts'
+import { PACKED_LENGTH_MAX, Writer } from './writer.ts'
 
 const QUOTE = 0x22
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

@@ -28,7 +28,6 @@ import {
   UnixTime,
   uint32Of,
 } from './values.ts'
-import { utf8 } from './writer.ts'
 
 /** A writer that one enormous span has made larger than this is not kept. */
 const KEPT_BYTES_MAX = 2 ** 20
@@ -40,10 +39,7 @@ const CLOSE_BRACE = 0x7d
 const STATUS_ERROR = 2
 
 const literals = /* @__PURE__ */ new Slab()
-function literal(text: string): Piece {
-  const bytes = utf8.encode(text)
-  return literals.add(bytes, 0, bytes.length)
-}
+const literal = (text: string): Piece => literals.ascii(text)
 /** Everything that follows a member ends in a comma; the end of an object or array takes the comma's place. */
 const TRACE_ID = /* @__PURE__ */ literal(',{"traceId":"')
 const SPAN_ID = /* @__PURE__ */ literal('","spanId":"')

@@ -1,5 +1,6 @@
+import { packAscii } from './ascii.ts'
 import { type Int64, isInt64, lengthOf } from './values.ts'
-import { PACKED_LENGTH_MAX, packAscii, Writer } from './writer.ts'
+import { PACKED_LENGTH_MAX, Writer } from './writer.ts'
 
 /** The bytes that the varint of a length takes. */
 export function varintSize(value: number): number {
