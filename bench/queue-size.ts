@@ -28,7 +28,7 @@ function createProcessor(maxQueueSize: number): Processor {
     send: () => new Promise<never>(() => {}),
     shutdown: () => side.shutdown(),
   }
-  Object.assign(exporter, { [Symbol.for('tailrace.pipelineExporter')]: () => hanging })
+  Object.assign(exporter, { 'tailrace.pipelineExporter': () => hanging })
   return new Processor(exporter, { maxQueueSize, maxQueueBytes: 2 ** 31 - 1, scheduledDelayMillis: 0 })
 }
 

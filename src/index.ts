@@ -15,7 +15,7 @@
 export { InMemorySpanExporter } from './exporters/in-memory.ts'
 export { JsonLinesExporter, type JsonLinesExporterOptions } from './exporters/json-lines.ts'
 export type { BatchSpanProcessorOptions } from './options.ts'
-export { OTLPTraceExporter } from './otlp/exporter.ts'
+export { OTLPProtobufTraceExporter, OTLPTraceExporter } from './otlp/exporter.ts'
 export type { HeadersFunction, OTLPTraceExporterOptions } from './otlp/options.ts'
 export type { CircuitBreakerOptions } from './pipeline/breaker.ts'
 export type { Drop } from './pipeline/report.ts'

@@ -186,13 +186,14 @@ export interface PipelineExporter extends Sender<EncodedBatch> {
 
 /**
  * The method by which an exporter of ours offers its encoded side. It answers `undefined` when a subclass overrides
- * `export`, which then has to see spans.
+ * `export`, which then has to see spans. A text, because bundlers keep each class whose methods are named by a symbol,
+ * used or not; for the same reason classes spell it out.
  */
-export const pipelineExporter = Symbol.for('tailrace.pipelineExporter')
+export const pipelineExporter = 'tailrace.pipelineExporter'
 
 /** A `SpanExporter` with an encoded side. */
 export interface EncodingExporter extends SpanExporter {
-  [pipelineExporter](): PipelineExporter | undefined
+  'tailrace.pipelineExporter'(): PipelineExporter | undefined
 }
 
 /** Set in a record's `flags` when the span has no parent, or a remote one. */

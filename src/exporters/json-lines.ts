@@ -11,7 +11,6 @@ import {
   type ExportResult,
   type Outcome,
   type PipelineExporter,
-  pipelineExporter,
   type ReadableSpan,
 } from '../types.ts'
 
@@ -69,7 +68,7 @@ export class JsonLinesExporter implements EncodingExporter {
   }
 
   /** For our own processor. A subclass that overrides `export` wants spans, so there is none. */
-  [pipelineExporter](): PipelineExporter | undefined {
+  'tailrace.pipelineExporter'(): PipelineExporter | undefined {
     return this.export === JsonLinesExporter.prototype.export ? this.#sender : undefined
   }
 }

@@ -29,6 +29,8 @@ export interface OTLPTraceExporterOptions extends TransportOptions {
   readonly userAgent?: string | undefined
 }
 
+export type Encoding = 'protobuf' | 'json'
+
 /** Gives the headers of one attempt: a fresh token, for example. */
 export type HeadersFunction = () => Record<string, string> | Promise<Record<string, string>>
 
@@ -44,7 +46,7 @@ export interface OTLPConfiguration {
   readonly timeoutMillis: number | undefined
   readonly attemptTimeoutMillis: number | undefined
   readonly compression: 'none' | 'gzip'
-  readonly encoding: 'protobuf' | 'json'
+  readonly encoding: Encoding
   readonly maxRequestBytes: number
   readonly userAgent: string | undefined
   /** Texts that messages must not hold. */
@@ -73,13 +75,12 @@ const aTimeout = numberFrom(0, MAX_TIMEOUT_MILLIS)
 const anObject: Check = { accepts: isObject, expected: 'an object' }
 const anObjectOrFunction: Check = { accepts: isObject, expected: 'an object or a function' }
 
-const CHECKS: Record<keyof OTLPTraceExporterOptions, Check> = {
+const CHECKS: Record<Exclude<keyof OTLPTraceExporterOptions, 'encoding'>, Check> = {
   url: { accepts: (value) => !!httpUrl(String(value)), expected: 'an http or https URL' },
   headers: anObjectOrFunction,
   timeoutMillis: aTimeout,
   attemptTimeoutMillis: aTimeout,
   compression: oneOf('none', 'gzip'),
-  encoding: oneOf('protobuf', 'json'),
   maxRequestBytes: numberFrom(1, Number.MAX_SAFE_INTEGER),
   userAgent: { accepts: (value) => isHeader('user-agent', value), expected: 'text for a header' },
   fetch: { accepts: (value) => typeof value === 'function', expected: 'a function' },
@@ -89,16 +90,26 @@ const CHECKS: Record<keyof OTLPTraceExporterOptions, Check> = {
 
 /**
  * Validates the options and fills the gaps.
+ * @param encodings - Those that the exporter has; protobuf is always one.
  * @throws TypeError | RangeError that names the option and the value, but no header value, credentials or query.
  */
-export function configure(options: OTLPTraceExporterOptions): OTLPConfiguration {
+export function configure(
+  options: OTLPTraceExporterOptions,
+  encodings: readonly Encoding[] = ['protobuf', 'json'],
+): OTLPConfiguration {
   check('options', options, anObject)
+  const checks: Record<string, Check> = { ...CHECKS, encoding: oneOf(...encodings) }
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, name)) warnOnce(`OTLPTraceExporter: unknown option ${name} is ignored`)
-    else if (value !== undefined) check(name, value, CHECKS[name as keyof typeof CHECKS])
+    if (!Object.hasOwn(checks, name)) warnOnce(`OTLPTraceExporter: unknown option ${name} is ignored`)
+    else if (value !== undefined) check(name, value, checks[name] as Check)
   }
 
   const environment = otlpEnvironment()
+  let encoding = options.encoding ?? environment.encoding ?? 'protobuf'
+  if (!encodings.includes(encoding)) {
+    warnOnce('OTLPProtobufTraceExporter has no http/json, which the environment asks for: protobuf is sent')
+    encoding = 'protobuf'
+  }
   const { headers = {}, userAgent } = options
   const configuredUrl = options.url === undefined ? environment.url : httpUrl(String(options.url))
   const url = configuredUrl ?? new URL('http://localhost:4318/v1/traces')
@@ -117,7 +128,7 @@ export function configure(options: OTLPTraceExporterOptions): OTLPConfiguration 
     timeoutMillis: (options.timeoutMillis ?? environment.timeoutMillis ?? 10_000) || undefined,
     attemptTimeoutMillis: options.attemptTimeoutMillis || undefined,
     compression: options.compression ?? environment.compression ?? 'none',
-    encoding: options.encoding ?? environment.encoding ?? 'protobuf',
+    encoding,
     maxRequestBytes: options.maxRequestBytes ?? 64 * 1024 * 1024,
     userAgent,
     secrets,

@@ -2,8 +2,8 @@
 import { context, createContextKey, ROOT_CONTEXT } from '@opentelemetry/api'
 
 // `@opentelemetry/core` makes the same key from the same text in 1.30, 2.x and 3.x; a test holds it against each.
-const SUPPRESSED = ROOT_CONTEXT.setValue(
-  createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING'),
+const SUPPRESSED = /* @__PURE__ */ ROOT_CONTEXT.setValue(
+  /* @__PURE__ */ createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING'),
   true,
 )
 

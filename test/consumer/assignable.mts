@@ -5,6 +5,7 @@ import {
   BatchSpanProcessor,
   InMemorySpanExporter,
   JsonLinesExporter,
+  OTLPProtobufTraceExporter,
   OTLPTraceExporter,
   type ReadableSpan,
   type SpanExporter,
@@ -31,7 +32,12 @@ export const provider1 = new sdk1.BasicTracerProvider({ spanProcessors: [process
 
 export const stop: () => void = flushOnPageHide(processor, provider2, provider1)
 
-const exporters = [new OTLPTraceExporter(), new JsonLinesExporter(), new InMemorySpanExporter()]
+const exporters = [
+  new OTLPTraceExporter(),
+  new OTLPProtobufTraceExporter(),
+  new JsonLinesExporter(),
+  new InMemorySpanExporter(),
+]
 
 export const exporters2: sdk2.SpanExporter[] = exporters
 export const exporters1: sdk1.SpanExporter[] = exporters

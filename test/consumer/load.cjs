@@ -7,6 +7,7 @@ deepEqual(Object.keys(tailrace).sort(), [
   'ExportError',
   'InMemorySpanExporter',
   'JsonLinesExporter',
+  'OTLPProtobufTraceExporter',
   'OTLPTraceExporter',
 ])
 const processor = new tailrace.BatchSpanProcessor(new tailrace.OTLPTraceExporter())

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
+import { OTLPProtobufTraceExporter, OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import type { OTLPTraceExporterOptions } from '../../src/otlp/options.ts'
 import type { FetchFunction } from '../../src/transport/transport.ts'
 import { type ExportResult, type PipelineExporter, pipelineExporter } from '../../src/types.ts'
 import { attempt, batchOf, senderOf } from '../helpers/attempts.ts'
+import { captureDiag } from '../helpers/captured-diag.ts'
 import { type Collector, startCollector } from '../helpers/misbehaving-collector.ts'
 import { decodeJson, decodeProtobuf } from '../helpers/otlp-schema.ts'
 import { handMadeSpan } from '../helpers/spans.ts'
@@ -56,6 +57,27 @@ describe('the exporter', () => {
     expect(resourceSpans[0]!.scopeSpans[0]!.spans.map(({ name }) => name)).toEqual(['one', 'two'])
     await exporter.forceFlush()
     await exporter.shutdown()
+  })
+
+  it('the one for protobuf alone takes no other encoding, and says so once when the environment asks for it', async () => {
+    vi.stubEnv('OTEL_EXPORTER_OTLP_PROTOCOL', 'http/json')
+    const lines = captureDiag()
+    const exporter = new OTLPProtobufTraceExporter({ url: collector.url })
+    new OTLPProtobufTraceExporter({ url: collector.url })
+    await new Promise<ExportResult>((resolve) => exporter.export([handMadeSpan({ name: 'one' })], resolve))
+
+    expect(collector.requests[0]!.headers['content-type']).toBe('application/x-protobuf')
+    expect(decodeProtobuf(collector.requests[0]!.body).resourceSpans[0]!.scopeSpans[0]!.spans[0]!.name).toBe(
+      'one',
+    )
+    expect(lines).toEqual([
+      'tailrace: OTLPProtobufTraceExporter has no http/json, which the environment asks for: protobuf is sent',
+    ])
+    const options: OTLPTraceExporterOptions = { encoding: 'json' }
+    expect(() => new OTLPProtobufTraceExporter(options)).toThrow(
+      new RangeError('OTLPTraceExporter: encoding must be protobuf, not json'),
+    )
+    expect(new OTLPProtobufTraceExporter()[pipelineExporter]()).toBeDefined()
   })
 
   it('B64: offers no encoded side when a subclass overrides `export`', () => {
