@@ -36,7 +36,8 @@ export default defineConfig([
     entry: Object.fromEntries([...publicEntries, ...transports].map((name) => [name, `src/${name}.ts`])),
     format: ['esm', 'cjs'],
     // The transports are not public, and need no types.
-    dts: { entry: publicEntries.map((name) => `src/${name}.ts`), sourcemap: true },
+    // Their maps would lead to sources that are not in the package; those of the code hold theirs.
+    dts: { entry: publicEntries.map((name) => `src/${name}.ts`), sourcemap: false },
   },
   // A file by itself, so that a layer can hold it. Only a module can await Lambda's answer.
   {

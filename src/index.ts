@@ -16,7 +16,13 @@ export { InMemorySpanExporter } from './exporters/in-memory.ts'
 export { JsonLinesExporter, type JsonLinesExporterOptions } from './exporters/json-lines.ts'
 export type { BatchSpanProcessorOptions } from './options.ts'
 export { OTLPProtobufTraceExporter, OTLPTraceExporter } from './otlp/exporter.ts'
-export type { HeadersFunction, OTLPTraceExporterOptions } from './otlp/options.ts'
+export type {
+  FetchFunction,
+  HeadersFunction,
+  HttpAgent,
+  OTLPTraceExporterOptions,
+  TlsOptions,
+} from './otlp/options.ts'
 export type { CircuitBreakerOptions } from './pipeline/breaker.ts'
 export type { Drop } from './pipeline/report.ts'
 export type { RetryOptions } from './pipeline/retry.ts'

@@ -192,12 +192,12 @@ export class BatchSpanProcessor {
     await unlessAborted(ended, signal)
   }
 
-  /** For the wrappers of function handlers: an invocation begins, or its last flush has settled. Never throws. */
+  /** For the wrappers of function handlers: an invocation begins, or its last flush has settled. Never throws. @internal */
   [INVOCATION](event: 'start' | 'end'): void {
     this.#pipeline.invocation(event)
   }
 
-  /** For the page's own events, which `flushOnPageHide` hears. Never throws. */
+  /** For the page's own events, which `flushOnPageHide` hears. Never throws. @internal */
   [PAGE](event: PageEvent): void {
     if (event === 'shown') this.flush({ timeoutMillis: 0 })
     else if (!this.#pipeline.pageHidden(event === 'left')) this.flush()

@@ -40,6 +40,8 @@ function blocksIn(file: string, text: string): Example[] {
 const examples: Example[] = [
   ...readdirSync(root)
     .filter((path) => path.endsWith('.md'))
+    // Made of the docstrings, whose examples follow.
+    .filter((path) => path !== 'API.md')
     .flatMap((path) => blocksIn(path, readFileSync(join(root, path), 'utf8'))),
   ...readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))

@@ -11,7 +11,7 @@
 import type { Attributes, AttributeValue } from '@opentelemetry/api'
 import type { SpanRecipe, TraceRecipe } from '../corpus.ts'
 
-export const SETS = ['realistic', 'mixed', 'unique-values', 'unique-keys', 'hostile'] as const
+const SETS = ['realistic', 'mixed', 'unique-values', 'unique-keys', 'hostile'] as const
 export type SetName = (typeof SETS)[number]
 
 let counter = 0

@@ -14,7 +14,7 @@ export const environment = Object.fromEntries(
 )
 
 /** Runs a program to its end and reads the sample that it prints. */
-export async function runProgram(node: string, nodeOptions: string[], args: string[]): Promise<Sample> {
+async function runProgram(node: string, nodeOptions: string[], args: string[]): Promise<Sample> {
   const child = spawn(node, [...nodeOptions, ...args], {
     env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],

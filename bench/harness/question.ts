@@ -20,7 +20,7 @@ export type StartTurns = (variant: string, settings: Settings) => Promise<() => 
 export type Turns = Readonly<Record<string, readonly number[]>>
 
 /** What is to be reached. */
-export interface Goal {
+interface Goal {
   readonly required: number
   readonly aim?: number
   readonly sense: 'at least' | 'at most'

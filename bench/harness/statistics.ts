@@ -1,4 +1,4 @@
-export function quantile(values: readonly number[], part: number): number {
+function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   const position = (sorted.length - 1) * part
   const below = Math.floor(position)

@@ -67,7 +67,7 @@ export class JsonLinesExporter implements EncodingExporter {
     return this.#standalone.shutdown()
   }
 
-  /** For our own processor. A subclass that overrides `export` wants spans, so there is none. */
+  /** For our own processor. A subclass that overrides `export` wants spans, so there is none. @internal */
   'tailrace.pipelineExporter'(): PipelineExporter | undefined {
     return this.export === JsonLinesExporter.prototype.export ? this.#sender : undefined
   }

@@ -37,7 +37,7 @@ abstract class OTLPExporter implements EncodingExporter {
     return this.#alone().shutdown()
   }
 
-  /** For our own processor. A subclass that overrides `export` wants spans, so there is none. */
+  /** For our own processor. A subclass that overrides `export` wants spans, so there is none. @internal */
   'tailrace.pipelineExporter'(): PipelineExporter | undefined {
     return this.export === OTLPExporter.prototype.export ? this.#sender : undefined
   }

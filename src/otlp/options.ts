@@ -3,6 +3,8 @@ import { warnOnce } from '../environment.ts'
 import type { TransportOptions } from '../transport/transport.ts'
 import { httpUrl, isHeader, MAX_TIMEOUT_MILLIS, otlpEnvironment, printableUrl } from './environment.ts'
 
+export type { FetchFunction, HttpAgent, TlsOptions } from '../transport/transport.ts'
+
 /** What `new OTLPTraceExporter()` takes. Everything may be left out, and stands above the environment. */
 export interface OTLPTraceExporterOptions extends TransportOptions {
   /**

@@ -8,7 +8,7 @@ function text(value: string): string {
   return Buffer.from(value, 'utf8').toString('utf8')
 }
 
-export function expectedValue(value: unknown): OtlpValue {
+function expectedValue(value: unknown): OtlpValue {
   if (typeof value === 'string') return { stringValue: text(value) }
   if (typeof value === 'boolean') return { boolValue: value }
   if (typeof value === 'number') {

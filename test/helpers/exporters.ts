@@ -27,7 +27,7 @@ export const EXPORTER_KINDS: [string, ExporterKind][] = [
 export type Answer = 'delivered' | 'failed' | Outcome
 
 /** A batch as an exporter received it. */
-export interface ReceivedBatch {
+interface ReceivedBatch {
   /** The names of its spans, in order. */
   readonly names: string[]
   readonly attempt: Attempt | undefined

@@ -62,7 +62,7 @@ const RUNTIME = '/2018-06-01/runtime'
 const EXTENSION = '/2020-01-01/extension'
 
 /** Milliseconds since the epoch, with fractions: comparable between processes. */
-export function preciseNow(): number {
+function preciseNow(): number {
   return performance.timeOrigin + performance.now()
 }
 

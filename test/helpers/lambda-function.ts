@@ -20,7 +20,7 @@ export const paths = {
 }
 
 /** The runtime clients, each on a Node that Lambda runs it on. */
-export const clients = {
+const clients = {
   4: (): string[] => [
     join(fixtures, 'node-24/node_modules/node/bin/node'),
     join(fixtures, 'lambda-ric-4/node_modules/aws-lambda-ric/index.mjs'),

@@ -14,7 +14,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 
 /** A request as far as it was read. */
-export interface ReceivedRequest {
+interface ReceivedRequest {
   readonly method: string
   /** With the query. */
   readonly path: string

@@ -22,14 +22,14 @@ export interface OtlpAttribute {
   value: OtlpValue
 }
 
-export interface OtlpEvent {
+interface OtlpEvent {
   timeUnixNano: string
   name: string
   attributes: OtlpAttribute[]
   droppedAttributesCount: number
 }
 
-export interface OtlpLink {
+interface OtlpLink {
   traceId: string
   spanId: string
   traceState: string

@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers'
 import { decodeJson, decodeProtobuf, type OtlpSpan } from './otlp-schema.ts'
 
 /** A POST as it came. */
-export interface PagePost {
+interface PagePost {
   readonly contentType: string
   /** Body, request line and headers. */
   readonly bytes: number

@@ -188,7 +188,7 @@ export function sdk1Spans(rounds: number): ReadableSpan[] {
 }
 
 /** Strings of every sort: short, long, ASCII, what JSON escapes, lone surrogates. */
-export const texts: fc.Arbitrary<string> = fc.oneof(
+const texts: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.string({ maxLength: 70 }) },
   { weight: 2, arbitrary: fc.string({ unit: 'binary', maxLength: 140 }) },
   {

@@ -101,7 +101,7 @@ export const settings: fc.Arbitrary<Settings> = fc
   }))
 
 /** Spans wait as objects, at an estimated cost. */
-export function waitAsObjects({ exporter, encodeAt }: Settings): boolean {
+function waitAsObjects({ exporter, encodeAt }: Settings): boolean {
   return exporter === 'stock' || encodeAt === 'flush'
 }
 

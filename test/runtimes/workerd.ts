@@ -87,7 +87,7 @@ export class WorkersCollector {
 }
 
 /** What a request was answered. */
-export interface Answer {
+interface Answer {
   readonly status: number | undefined
   readonly headers: IncomingHttpHeaders
   readonly body: string
