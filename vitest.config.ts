@@ -10,6 +10,7 @@ export default defineConfig({
       { find: /^#transport$/, replacement: path('src/transport/node-http.ts') },
       { find: /^tailrace$/, replacement: path('src/index.ts') },
       { find: /^tailrace\/testing$/, replacement: path('src/testing.ts') },
+      { find: /^tailrace\/spool$/, replacement: path('src/spool.ts') },
       { find: /^tailrace\/(\w+)$/, replacement: path('src/lifecycle/$1.ts') },
     ],
   },

@@ -11,6 +11,7 @@ import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeli
 import { show } from './pipeline/report.ts'
 import { suppressTracing } from './pipeline/suppress.ts'
 import { INVOCATION } from './request.ts'
+import { type BlockingPost, FLUSH_SYNC } from './spill.ts'
 import {
   type EncodingExporter,
   type FlushOptions,
@@ -201,6 +202,11 @@ export class BatchSpanProcessor {
   [PAGE](event: PageEvent): void {
     if (event === 'shown') this.flush({ timeoutMillis: 0 })
     else if (!this.#pipeline.pageHidden(event === 'left')) this.flush()
+  }
+
+  /** For `tailrace/node`: flushes without letting the event loop turn, because the process is about to be gone. */
+  [FLUSH_SYNC](timeoutMillis: number, post?: BlockingPost): FlushResult {
+    return { ...this.#pipeline.flushSync({ post, timeoutMillis }), openSpans: this.#openSpans.count }
   }
 
   /** The ledger: `ended = exported + rejected + failed + Σ dropped + pending`. A plain object, the caller's own. */

@@ -4,6 +4,7 @@
  */
 import type { Attributes, HrTime, Link, SpanContext, SpanKind, SpanStatus } from '@opentelemetry/api'
 import type { PageAttempt, PageSender } from './page.ts'
+import type { BlockingSender, SpooledCount } from './spill.ts'
 
 /** The library that made a span: SDK 2.x and 3.x call it `instrumentationScope`, 1.30 `instrumentationLibrary`. */
 export interface InstrumentationScope {
@@ -160,7 +161,7 @@ export interface ComponentDescription {
 }
 
 /** Sends one batch. Never throws, never rejects. */
-export interface Sender<Payload> extends PageSender {
+export interface Sender<Payload> extends PageSender, BlockingSender<Payload, Outcome> {
   readonly description: ComponentDescription
   send(payload: Payload, attempt: Attempt): Promise<Outcome>
   /** Present only where there is something to flush beyond `send`. */
@@ -287,7 +288,7 @@ export interface FlushOptions {
 }
 
 /** What became of the spans that a flush covers: those that had ended, and were not settled, when it was called. */
-export interface FlushResult {
+export interface FlushResult extends SpooledCount {
   /** `success`: all exported. `timeout`: the wait ended with spans pending. `failure`: anything else. */
   status: 'success' | 'failure' | 'timeout'
   exported: number
@@ -304,8 +305,8 @@ export interface FlushResult {
   error?: ExportError
 }
 
-/** The ledger of a processor: `ended = exported + rejected + failed + dropped + pending`, at every instant. */
-export interface PipelineStats {
+/** The ledger of a processor: `ended = exported + rejected + failed + dropped + pending`, and `spooled` with a spool. */
+export interface PipelineStats extends SpooledCount {
   ended: number
   exported: number
   rejected: number

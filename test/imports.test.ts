@@ -73,19 +73,31 @@ function stageOf(path: string): string {
 }
 
 const ALLOWED: Record<string, readonly string[]> = {
-  types: ['page'],
+  types: ['page', 'spill'],
   version: [],
   environment: [],
   request: [],
   'flush-policy': ['types'],
   page: [],
-  pipeline: ['types', 'request'],
+  spill: [],
+  spool: ['pipeline', 'spill', 'types'],
+  pipeline: ['types', 'request', 'spill'],
   options: ['environment', 'pipeline', 'types', 'request'],
   transport: ['types', 'environment'],
-  otlp: ['transport', 'pipeline', 'types', 'environment', 'version'],
+  otlp: ['transport', 'pipeline', 'types', 'spill', 'environment', 'version'],
   exporters: ['pipeline', 'otlp', 'types'],
   testing: ['types'],
-  processor: ['pipeline', 'options', 'types', 'request', 'flush-policy', 'page', 'exporters', 'lifecycle'],
+  processor: [
+    'pipeline',
+    'options',
+    'types',
+    'request',
+    'spill',
+    'flush-policy',
+    'page',
+    'exporters',
+    'lifecycle',
+  ],
   index: ['processor', 'options', 'otlp', 'exporters', 'pipeline', 'types'],
 }
 
@@ -143,6 +155,8 @@ describe('the source tree', () => {
     const isNodeOnly = (path: string) =>
       path === 'transport/node-http.ts' ||
       path === 'testing/platform.ts' ||
+      path === 'spool.ts' ||
+      path.startsWith('spool/') ||
       /^lifecycle\/(node|lambda)[^/]*\.ts$/.test(path)
     const importersOf = (path: string) =>
       files.filter((file) => file.imports.some(({ specifier }) => resolve(file.path, specifier) === path))
@@ -185,7 +199,10 @@ describe('the source tree', () => {
 describe('importing', () => {
   const entries = files
     .map(({ path }) => path)
-    .filter((path) => path === 'index.ts' || path.startsWith('lifecycle/') || path === 'testing.ts')
+    .filter(
+      (path) =>
+        path === 'index.ts' || path.startsWith('lifecycle/') || path === 'testing.ts' || path === 'spool.ts',
+    )
 
   it.each(entries)('B56: %s creates no timer, no I/O, no listener and no global', async (entry) => {
     const { code, output } = await runScript(`

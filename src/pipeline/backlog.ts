@@ -8,6 +8,7 @@
  *     └────────┘ └────────┘ └──────────────────────────────┘
  *      ▲ drop-oldest, take
  */
+import type { Spiller } from '../spill.ts'
 import type { DropReason, ReadableSpan } from '../types.ts'
 import type { Ledger } from './ledger.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
@@ -32,6 +33,10 @@ export class Backlog<Payload> implements Admission {
   #parkedSpans = 0
   #parkedBytes = 0
   #newestSequence = -1
+  /** Writes what does not fit any more, where the exporter has something to write it to. */
+  spiller: Spiller | undefined
+  /** Spans that end while room is made: framing may run user code, and the span in front of them is not in yet. */
+  #late: ReadableSpan[] | undefined
 
   constructor(
     createQueue: (admission: Admission) => SpanQueue<Payload>,
@@ -55,11 +60,16 @@ export class Backlog<Payload> implements Admission {
 
   /** The same, with the batch that is being taken just now. */
   get pendingBytes(): number {
-    return this.bytes + this.#queue.leavingBytes
+    return this.bytes + this.#queue.leavingBytes + (this.spiller?.bytes ?? 0)
+  }
+
+  /** Sequence of the oldest span that waits or is being spilled; `Infinity` when none is. */
+  get firstSequence(): number {
+    return Math.min(this.firstWaiting, this.spiller?.firstSequence ?? Infinity)
   }
 
   /** Sequence of the oldest waiting span; `Infinity` when none waits. */
-  get firstSequence(): number {
+  get firstWaiting(): number {
     return Math.min(this.#parked[0]?.firstSequence ?? Infinity, this.#queue.firstSequence)
   }
 
@@ -75,6 +85,10 @@ export class Backlog<Payload> implements Admission {
 
   /** Takes in a span that just ended, or counts why not. Never throws. */
   offer(span: ReadableSpan): void {
+    if (this.#late !== undefined) {
+      this.#late.push(span)
+      return
+    }
     try {
       this.#queue.offer(span)
     } catch (cause) {
@@ -89,7 +103,10 @@ export class Backlog<Payload> implements Admission {
     const lacksSlot = this.count >= maxQueueSize
     if (isTooLarge || lacksSlot || this.bytes + bytes > maxQueueBytes) {
       if (isTooLarge) return this.#refuse('span_too_large')
-      if (dropPolicy === 'newest') return this.#refuse(lacksSlot ? 'queue_full' : 'queue_bytes_full')
+      if (this.spiller?.isPossible) this.#relieve(this.spiller, 1, bytes)
+      const isFull = this.#exceeds(1, bytes)
+      if (isFull && dropPolicy === 'newest')
+        return this.#refuse(lacksSlot ? 'queue_full' : 'queue_bytes_full')
       this.#makeRoom(1, bytes)
     }
     this.#ledger.ended++
@@ -130,6 +147,7 @@ export class Backlog<Payload> implements Admission {
     this.#parked.splice(place === -1 ? this.#parked.length : place, 0, batch)
     this.#parkedSpans += batch.count
     this.#parkedBytes += batch.bytes
+    if (this.spiller?.isPossible && this.#exceeds(0, 0)) this.#relieve(this.spiller, 0, 0)
     this.#makeRoom(0, 0)
   }
 
@@ -143,7 +161,7 @@ export class Backlog<Payload> implements Admission {
 
   /** How many spans with this sequence or an older one wait, found by walking. */
   countThrough(sequence: number): number {
-    let counted = this.#queue.countThrough(sequence)
+    let counted = this.#queue.countThrough(sequence) + (this.spiller?.countThrough(sequence) ?? 0)
     for (const batch of this.#parked) counted += batch.countThrough(sequence)
     return counted
   }
@@ -160,6 +178,23 @@ export class Backlog<Payload> implements Admission {
   #refuse(reason: DropReason): number {
     this.#ledger.spanRefused(reason)
     return REFUSED
+  }
+
+  #exceeds(count: number, bytes: number): boolean {
+    const { maxQueueSize, maxQueueBytes } = this.#limits
+    return this.count + count > maxQueueSize || this.bytes + bytes > maxQueueBytes
+  }
+
+  #relieve(spiller: Spiller, count: number, bytes: number): void {
+    if (this.#late !== undefined) return
+    const late: ReadableSpan[] = []
+    this.#late = late
+    spiller.relieve(() => this.#exceeds(count, bytes))
+    this.#late = undefined
+    if (late.length === 0) return
+    queueMicrotask(() => {
+      for (const span of late) this.offer(span)
+    })
   }
 
   #makeRoom(count: number, bytes: number): void {

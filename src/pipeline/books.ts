@@ -1,3 +1,4 @@
+import type { Spiller } from '../spill.ts'
 import type { Ledger } from './ledger.ts'
 import type { SdkMetrics } from './metrics.ts'
 import type { Pace } from './pace.ts'
@@ -11,4 +12,6 @@ export interface LeaseBooks {
   readonly sizeLimit: SizeLimit
   readonly reporter: Reporter
   readonly metrics: SdkMetrics | undefined
+  /** Keeps what cannot be sent in time, where the exporter has something to keep it in. */
+  readonly spiller?: Spiller | undefined
 }

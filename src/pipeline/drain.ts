@@ -10,20 +10,19 @@ import { circuitOpen } from './breaker.ts'
 import { monotonicNow, startTimer, type Timer } from './deadline.ts'
 import { ExporterHooks } from './exporter-hooks.ts'
 import { Callers, type CallOptions, type FlushCall } from './flush.ts'
+import { type FlushSyncCall, flushSync, NO_TIME_LEFT } from './flush-sync.ts'
 import { Lease, type LeaseOptions } from './lease.ts'
 import { PageLease } from './page-lease.ts'
 import { Turns } from './pulse.ts'
+import { ResourceWait } from './resource-wait.ts'
 import { suppressTracing } from './suppress.ts'
-import { EventLoopTurns, Wait } from './wait.ts'
+import { EventLoopTurns, Soon, Wait } from './wait.ts'
 
 /** How the loop batches, and how long it waits for what. */
 export interface DrainOptions extends LeaseOptions {
   /** A span waits no longer for its batch to fill, in milliseconds; 0: for ever. */
   readonly scheduledDelayMillis: number
 }
-
-/** Exports go on without the missing attributes when a resource took this long to settle, in milliseconds. */
-const RESOURCE_PATIENCE_MILLIS = 5000
 
 /**
  * Drains the backlog of one processor.
@@ -46,15 +45,14 @@ export class DrainLoop<Payload> {
   #target = -1
   #isDraining = false
   readonly #turns = new Turns()
-  #isWakingSoon = false
-  #isSettlingSoon = false
+  readonly #goOnSoon = new Soon(() => this.#goOn())
+  readonly #settleSoon = new Soon(() => this.#settleCovered())
   #schedule: Timer | undefined
   /** Set while an attempt is on its way. */
   #attempt: OpenAttempt | undefined
   readonly #wait = new Wait()
+  readonly #resources = new ResourceWait(this.#wait, (now) => this.#callers.leastMillis(now))
   #cutsBackoff = false
-  /** How long resources have been waited for, in milliseconds. */
-  #resourceMillis = 0
   #isClosing = false
   /** Shutdown always tries once: set until an attempt begins after it. */
   #owesLastAttempt = false
@@ -88,30 +86,20 @@ export class DrainLoop<Payload> {
 
   /** A span was taken in. Called from within `span.end()`, so it sends nothing: it sees to it that it will be sent. */
   spanEnded(): void {
-    if (this.#isDraining || this.#isWakingSoon || this.#backlog.count === 0) return
+    if (this.#isDraining || this.#goOnSoon.isPending || this.#backlog.count === 0) return
     if (this.#hasFullBatch()) this.wakeSoon()
     else if (this.#schedule === undefined) this.#startSchedule()
   }
 
   /** Spans were given up, perhaps from within `span.end()`. Whoever waited for no others is settled soon after. */
   spansDropped(): void {
-    if (this.#isSettlingSoon || this.#callers.isEmpty) return
-    this.#isSettlingSoon = true
-    queueMicrotask(() => {
-      this.#isSettlingSoon = false
-      this.#settleCovered()
-    })
+    if (!this.#callers.isEmpty) this.#settleSoon.start()
   }
 
   /** Sends full batches, and everything up to `target`, after the code that is running now. */
   wakeSoon(target = -1): void {
     this.#target = Math.max(this.#target, target)
-    if (this.#isWakingSoon) return
-    this.#isWakingSoon = true
-    queueMicrotask(() => {
-      this.#isWakingSoon = false
-      this.#goOn()
-    })
+    this.#goOnSoon.start()
   }
 
   /** Sends everything that has ended by now, and waits for that within the caller's deadline. */
@@ -143,6 +131,14 @@ export class DrainLoop<Payload> {
     })
     if (this.#attempt === undefined && (this.#lease.isOut || this.#backlog.parkedCount > 0)) this.#hurry(-1)
     return true
+  }
+
+  /** Gets out what it can before it returns. What is on the wire goes again: its answer would come too late. */
+  flushSync(call: FlushSyncCall): void {
+    if (this.#closed !== undefined) return
+    this.#attempt?.end()
+    flushSync(this.#lease, this.#sender, this.#books.spiller, call)
+    this.#settleCovered()
   }
 
   // ── Waking ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,7 +189,7 @@ export class DrainLoop<Payload> {
   #hasWork(): boolean {
     if (this.#closed !== undefined) return false
     if (this.#lease.isOut || this.#backlog.parkedCount > 0) return true
-    return this.#backlog.firstSequence <= this.#target || this.#hasFullBatch()
+    return this.#backlog.firstWaiting <= this.#target || this.#hasFullBatch()
   }
 
   // ── Draining ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,14 +205,19 @@ export class DrainLoop<Payload> {
   }
 
   async #step(): Promise<void> {
-    const pauseMillis = this.#pauseMillis()
+    const { pace, spiller } = this.#books
+    const failureMillis = this.#failureMillis()
+    if (failureMillis > 0 && (pace.isOpen || this.#isClosing) && this.#spill(-1)) {
+      await spiller?.next()
+      return
+    }
+    const pauseMillis = Math.max(failureMillis, pace.rateLimitMillis(monotonicNow()))
     if (pauseMillis > 0) {
       if (this.#closed === undefined) await this.#wait.until(pauseMillis)
       return
     }
-    const hadTheirTime = this.#resourceMillis >= RESOURCE_PATIENCE_MILLIS
-    const settling = hadTheirTime ? undefined : this.#backlog.whenReady()
-    if (settling !== undefined && (await this.#awaitResources(settling)) === 'interrupted') return
+    const settling = this.#resources.isOver ? undefined : this.#backlog.whenReady()
+    if (settling && (await this.#resources.until(settling)) === 'interrupted') return
     await this.#sendNext()
   }
 
@@ -236,8 +237,8 @@ export class DrainLoop<Payload> {
     this.#lease.apply(result)
   }
 
-  /** How long nothing may be sent, in milliseconds. Callers for whom that is too long hear so at once. */
-  #pauseMillis(): number {
+  /** How long failures hold up the next attempt, in milliseconds. Callers for whom that is too long hear so at once. */
+  #failureMillis(): number {
     const { pace } = this.#books
     const now = monotonicNow()
     const shutdownMillis = this.#callers.shutdownMillis(now)
@@ -247,29 +248,25 @@ export class DrainLoop<Payload> {
       ignoresBreaker: this.#isClosing || this.#lease.isDeciding,
       ignoresServerDelay: this.#owesLastAttempt && pace.serverDelayMillis(now) >= shutdownMillis,
     })
-    if (waitMillis > 0) {
-      const isOpen = pace.isOpen && !this.#isClosing
-      for (const call of this.#callers.waiting()) {
-        if (isOpen || waitMillis >= call.remainingMillis(now)) this.#giveUp(call)
-      }
-    }
-    return Math.max(waitMillis, pace.rateLimitMillis(now))
+    const isOpen = waitMillis > 0 && pace.isOpen && !this.#isClosing
+    for (const call of this.#callers.hopeless(isOpen ? Infinity : waitMillis, now)) this.#giveUp(call)
+    return waitMillis
   }
 
-  /** A caller that comes meanwhile interrupts it: its patience may be shorter. */
-  async #awaitResources(settling: Promise<void>): Promise<'over' | 'settled' | 'interrupted'> {
-    const startedAt = monotonicNow()
-    const leftMillis = RESOURCE_PATIENCE_MILLIS - this.#resourceMillis
-    const patienceMillis = Math.min(leftMillis, this.#callers.leastMillis(startedAt) / 2)
-    const end = await this.#wait.until(patienceMillis, settling)
-    this.#resourceMillis += end === 'over' ? patienceMillis : monotonicNow() - startedAt
-    return end
+  /** Has what waits, up to a sequence, kept where it outlives the process. False where there is no such place. */
+  #spill(sequence: number): boolean {
+    const { spiller } = this.#books
+    if (!spiller?.isPossible || this.#closed !== undefined) return false
+    if (this.#attempt === undefined) this.#lease.handBack()
+    spiller.through(sequence)
+    return true
   }
 
   // ── Callers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #giveUp(call: FlushCall): void {
     const { pace, reporter } = this.#books
+    if (this.#spill(call.tally.watermark)) return
     if (call.isShutdown) {
       this.#expire(call, reporter.lastError)
       return
@@ -282,6 +279,7 @@ export class DrainLoop<Payload> {
     const pending = this.pendingThrough(call.tally.watermark)
     if (pending > 0 && !call.expiresAtOnce && error === undefined) {
       this.#books.reporter.flushTimedOut(pending, this.#lease.ageMillis(monotonicNow()))
+      if (!call.isShutdown) this.#spill(call.tally.watermark)
     }
     if (call.isShutdown && !this.#callers.hasOtherShutdown(call)) this.#close()
     this.#callers.settle(call, 'expired', error)
@@ -309,6 +307,7 @@ export class DrainLoop<Payload> {
     this.#schedule?.cancel()
     this.#books.metrics?.shutdown()
     this.#closed = Promise.resolve()
+    flushSync(this.#lease, this.#sender, this.#books.spiller, NO_TIME_LEFT)
     this.#lease.drop()
     this.#page.close()
     this.#backlog.dropAll('shutdown_timeout')

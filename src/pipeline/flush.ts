@@ -95,7 +95,7 @@ export class FlushCall {
   }
 
   #result(end: CallEnd, pending: number, error: ExportError | undefined): FlushResult {
-    const { exported, rejected, failed, dropped } = this.tally
+    const { exported, rejected, failed, dropped, spooled } = this.tally
     const { openSpans } = this.#options
     const durationMillis = monotonicNow() - this.#startedAt
     const result: FlushResult = {
@@ -107,10 +107,11 @@ export class FlushCall {
       pending,
       openSpans,
       durationMillis,
+      ...(spooled > 0 && { spooled }),
     }
     const isTimeout = end === 'expired' && (pending > 0 || !this.expiresAtOnce)
     if (isTimeout) result.status = 'timeout'
-    else if (rejected + failed + dropped + pending > 0) result.status = 'failure'
+    else if (rejected + failed + dropped + pending + spooled > 0) result.status = 'failure'
     else return result
     result.error =
       error ??
@@ -120,7 +121,10 @@ export class FlushCall {
             this.isAborted ? 'aborted' : 'timeout',
             `${pending} spans were pending after ${Math.round(durationMillis)} ms`,
           )
-        : new ExportError('dropped', `${dropped} spans were dropped`))
+        : new ExportError(
+            'dropped',
+            `${dropped} spans were dropped${spooled > 0 ? `, ${spooled} are in the spool` : ''}`,
+          ))
     return result
   }
 }
@@ -164,6 +168,11 @@ export class Callers {
   /** Those who still wait for spans, and for longer than not at all. */
   waiting(): FlushCall[] {
     return [...this.#calls].filter((call) => !call.isCovered && !call.expiresAtOnce)
+  }
+
+  /** Those whose time is over before a wait of so many milliseconds is. */
+  hopeless(waitMillis: number, now: number): FlushCall[] {
+    return waitMillis > 0 ? this.waiting().filter((call) => call.remainingMillis(now) <= waitMillis) : []
   }
 
   /** How long the least patient of them waits, in milliseconds. */

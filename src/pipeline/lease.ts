@@ -258,6 +258,7 @@ export class Lease<Payload> {
     pace.askedToWait(monotonicNow(), retryAfterMillis)
     if (isConvicted || this.#options.maxAttempts === 1) {
       this.#suspect = undefined
+      if (this.#spills(batch)) return
       ledger.batchDropped('retry_exhausted', batch, outcome.error)
       this.#settled(batch, outcome.error)
       return
@@ -270,8 +271,17 @@ export class Lease<Payload> {
       this.#failedNeighbours.add(batch)
       this.#putBack()
     } else if (this.#areAttemptsUsedUp() || this.#isRoundOver(this.#nextAttemptAt())) {
-      this.#letNeighbourTry(batch)
+      if (!this.#spills(batch)) this.#letNeighbourTry(batch)
     }
+  }
+
+  /** Its time is up: where it can be kept elsewhere nobody has to find out who is to blame. */
+  #spills(batch: Batch<Payload>): boolean {
+    const { spiller } = this.#books
+    if (!spiller?.isPossible) return false
+    this.#putBack()
+    spiller.through(batch.firstSequence)
+    return true
   }
 
   /** All but the last one, for which a neighbour has to get through first. */

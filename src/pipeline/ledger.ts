@@ -1,7 +1,7 @@
 /**
  * Where every span went. Counts are changed in the same step in which a span changes its place, so the books balance
- * at every instant: `ended = exported + rejected + failed + dropped + pending`, where pending is whatever queue and
- * leases hold.
+ * at every instant: `ended = exported + rejected + failed + dropped + pending (+ spooled)`, where pending is whatever
+ * queue and leases hold.
  */
 import type { DropReason, ExportError } from '../types.ts'
 import { monotonicNow } from './deadline.ts'
@@ -17,6 +17,7 @@ export interface Tally {
   rejected: number
   failed: number
   dropped: number
+  spooled: number
   /** Why the last of them that was not exported was not. */
   error: ExportError | undefined
 }
@@ -33,6 +34,8 @@ export class Ledger {
   exported = 0
   rejected = 0
   failed = 0
+  /** Undefined where there is no spool. */
+  spooled: number | undefined
   readonly dropped: Record<DropReason, number> = {
     queue_full: 0,
     queue_bytes_full: 0,
@@ -61,6 +64,7 @@ export class Ledger {
       rejected: 0,
       failed: 0,
       dropped: 0,
+      spooled: 0,
       error: undefined,
     }
     this.#tallies.add(tally)
@@ -102,6 +106,16 @@ export class Ledger {
       if (covered === 0) continue
       tally.dropped += covered
       tally.error = error ?? tally.error
+    }
+  }
+
+  /** The batch is on disk. What becomes of it there is the spool's to say. */
+  batchSpooled(batch: Pick<Batch<unknown>, 'count' | 'countThrough'>, error: ExportError | undefined): void {
+    this.spooled = (this.spooled ?? 0) + batch.count
+    for (const tally of this.#tallies) {
+      const covered = batch.countThrough(tally.watermark)
+      tally.spooled += covered
+      if (covered > 0) tally.error = error ?? tally.error
     }
   }
 

@@ -13,9 +13,10 @@ import type {
 import { Arena } from './arena.ts'
 import { Backlog, type BacklogLimits } from './backlog.ts'
 import { CircuitBreaker, type CircuitBreakerOptions } from './breaker.ts'
-import { MAX_DELAY_MILLIS } from './deadline.ts'
+import { MAX_DELAY_MILLIS, monotonicNow } from './deadline.ts'
 import { DrainLoop } from './drain.ts'
 import type { CallOptions } from './flush.ts'
+import { type FlushSyncCall, resultOf } from './flush-sync.ts'
 import { Invocations } from './invocations.ts'
 import { Ledger } from './ledger.ts'
 import { SdkMetrics } from './metrics.ts'
@@ -26,6 +27,7 @@ import { RequestDrains } from './request-drains.ts'
 import type { RetryOptions } from './retry.ts'
 import { LateEncodingRing, SpanRing } from './ring.ts'
 import { SizeLimit } from './size-limit.ts'
+import { spillSource } from './spill-source.ts'
 
 /** What the stages have to know. */
 export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
@@ -41,6 +43,9 @@ export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
   readonly selfObsMeterProvider: MeterProvider | undefined
 }
 
+/** Of the time for a shutdown, so much is kept for writing to the spool what could not be sent, in milliseconds. */
+const SPILL_MILLIS = 250
+
 /** The pipeline behind one processor, whatever kind of exporter it drives. */
 export interface Pipeline {
   /** Takes in a span that just ended. Never throws. */
@@ -48,6 +53,8 @@ export interface Pipeline {
   /** Counts a span that is not taken in. */
   refuse(reason: DropReason): void
   flush(call: CallOptions): Promise<FlushResult>
+  /** The same without letting the event loop turn: for the end of a process. */
+  flushSync(call: FlushSyncCall): Omit<FlushResult, 'openSpans'>
   /** The page is hidden, perhaps for the last time. Returns false where nothing can outlive it. */
   pageHidden(isLast: boolean): boolean
   /** An invocation of a function begins, or its last flush has settled. */
@@ -108,22 +115,23 @@ class PipelineOf<Payload> implements Pipeline {
     const onEncodeError = (cause: unknown) => reporter.encodingFailed(cause)
     this.#backlog = new Backlog(createQueue, configuration, this.#ledger, onEncodeError)
     this.#invocations = new Invocations(this.#backlog, reporter)
+    const options = {
+      maxExportBatchSize: configuration.maxExportBatchSize,
+      maxExportBatchBytes: configuration.maxExportBatchBytes,
+      scheduledDelayMillis: configuration.scheduledDelayMillis,
+      roundMillis: Math.min(
+        exportTimeoutMillis || MAX_DELAY_MILLIS,
+        sender.timeoutMillis ?? MAX_DELAY_MILLIS,
+      ),
+      maxAttempts: retry.maxAttempts,
+    }
+    const books = { ledger: this.#ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics }
+    const source = spillSource(this.#backlog, books, options, () => this.#loop)
+    const spiller = sender.openSpiller?.(source)
+    if (spiller !== undefined) this.#ledger.spooled = 0
+    this.#backlog.spiller = spiller
     const Drains = configuration.requestScoped ? RequestDrains : DrainLoop
-    this.#loop = new Drains(
-      this.#backlog,
-      sender,
-      { ledger: this.#ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics },
-      {
-        maxExportBatchSize: configuration.maxExportBatchSize,
-        maxExportBatchBytes: configuration.maxExportBatchBytes,
-        scheduledDelayMillis: configuration.scheduledDelayMillis,
-        roundMillis: Math.min(
-          exportTimeoutMillis || MAX_DELAY_MILLIS,
-          sender.timeoutMillis ?? MAX_DELAY_MILLIS,
-        ),
-        maxAttempts: retry.maxAttempts,
-      },
-    )
+    this.#loop = new Drains(this.#backlog, sender, { ...books, spiller }, options)
   }
 
   offer(span: ReadableSpan, sendSoon: boolean): void {
@@ -142,7 +150,18 @@ class PipelineOf<Payload> implements Pipeline {
 
   flush(call: CallOptions): Promise<FlushResult> {
     this.#invocations.flushing()
-    return this.#loop.flush(call)
+    if (!call.isShutdown || !this.#backlog.spiller?.isPossible) return this.#loop.flush(call)
+    const timeoutMillis = call.timeoutMillis - Math.min(SPILL_MILLIS, call.timeoutMillis / 4)
+    return this.#loop.flush({ ...call, timeoutMillis })
+  }
+
+  flushSync(call: FlushSyncCall): Omit<FlushResult, 'openSpans'> {
+    const startedAt = monotonicNow()
+    const tally = this.#ledger.open(this.#backlog.newestSequence)
+    this.#loop.flushSync(call)
+    this.#ledger.close(tally)
+    const durationMillis = monotonicNow() - startedAt
+    return resultOf(tally, this.#loop.pendingThrough(tally.watermark), durationMillis, call.timeoutMillis)
   }
 
   pageHidden(isLast: boolean): boolean {
@@ -155,7 +174,7 @@ class PipelineOf<Payload> implements Pipeline {
   }
 
   stats(): Omit<PipelineStats, 'openSpans'> {
-    const { ended, exported, rejected, failed, dropped } = this.#ledger
+    const { ended, exported, rejected, failed, dropped, spooled } = this.#ledger
     return {
       ended,
       exported,
@@ -165,6 +184,7 @@ class PipelineOf<Payload> implements Pipeline {
       pending: this.#loop.pendingThrough(Infinity),
       pendingBytes: this.#loop.pendingBytes,
       inFlight: this.#loop.inFlight,
+      ...(spooled !== undefined && { spooled }),
     }
   }
 

@@ -85,6 +85,9 @@ export class RequestDrains<Payload> {
     return false
   }
 
+  /** Whoever has requests has no end of a process to wait for. */
+  flushSync(): void {}
+
   /** Sends everything that has ended by now, and waits for that within the caller's deadline. */
   flush(options: CallOptions): Promise<FlushResult> {
     // Who does not wait has the drain started all the same.

@@ -77,6 +77,7 @@ export class StandaloneExport {
         timeoutMillis,
         attemptTimeoutMillis: exporter.attemptTimeoutMillis,
         createEncoder: () => encoder,
+        openSpiller: exporter.openSpiller,
         send: (batch, attempt) => exporter.send(batch, attempt),
         // The exporter outlives this export.
         shutdown: async () => {},

@@ -1,4 +1,4 @@
-/** Waiting, and working without making others wait. */
+/** Waiting, working without making others wait, and working later. */
 import { monotonicNow, NO_TIMER, startTimer, type Timer } from './deadline.ts'
 
 /** A step that takes no longer has waited for nothing, in milliseconds. */
@@ -43,5 +43,24 @@ export class EventLoopTurns {
       await new Promise<void>((resolve) => startTimer(resolve, 0, true))
       this.#turnedAt = monotonicNow()
     }
+  }
+}
+
+/** Work that is to be done after the code that is running now, once, however often it is asked for. */
+export class Soon {
+  isPending = false
+  readonly #work: () => void
+
+  constructor(work: () => void) {
+    this.#work = work
+  }
+
+  start(): void {
+    if (this.isPending) return
+    this.isPending = true
+    queueMicrotask(() => {
+      this.isPending = false
+      this.#work()
+    })
   }
 }

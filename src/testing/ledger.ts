@@ -6,7 +6,8 @@ import type { InMemoryCollector } from './collector.ts'
 export type Ledger = PipelineStats | { stats(): PipelineStats }
 
 /**
- * Asserts that every span which ended is accounted for: `ended = exported + rejected + failed + dropped + pending`.
+ * Asserts that every span which ended is accounted for: `ended = exported + rejected + failed + dropped + pending`,
+ * and `spooled`, where there is a spool.
  *
  * @returns The ledger.
  * @throws Error, named AssertionError, that says what does not balance.
@@ -20,12 +21,12 @@ export type Ledger = PipelineStats | { stats(): PipelineStats }
  */
 export function expectBalanced(ledger: Ledger): PipelineStats {
   const stats = read(ledger)
-  const { ended, exported, rejected, failed, dropped, pending, pendingBytes, inFlight } = stats
-  const counts = { ended, exported, rejected, failed, pending, pendingBytes, inFlight, ...dropped }
+  const { ended, exported, rejected, failed, dropped, pending, pendingBytes, inFlight, spooled = 0 } = stats
+  const counts = { ended, exported, rejected, failed, pending, pendingBytes, inFlight, spooled, ...dropped }
   for (const [name, count] of Object.entries(counts)) {
     if (!Number.isInteger(count) || count < 0) fail(`${name} is no count: ${count}`, stats)
   }
-  const sum = exported + rejected + failed + droppedIn(stats) + pending
+  const sum = exported + rejected + failed + droppedIn(stats) + pending + spooled
   if (sum !== ended) {
     const difference = Math.abs(ended - sum)
     const what = sum < ended ? 'unaccounted for' : 'accounted for more than once'
@@ -72,14 +73,15 @@ function droppedIn({ dropped }: PipelineStats): number {
 }
 
 function fail(message: string, stats: PipelineStats): never {
-  const { ended, exported, rejected, failed, dropped, pending, inFlight } = stats
+  const { ended, exported, rejected, failed, dropped, pending, inFlight, spooled } = stats
   const reasons = Object.entries(dropped)
     .filter(([, count]) => count !== 0)
     .map(([reason, count]) => `${reason} ${count}`)
   const why = reasons.length > 0 ? ` (${reasons.join(', ')})` : ''
   const error = new Error(
     `${message}. ended ${ended}; exported ${exported}, rejected ${rejected}, failed ${failed}, ` +
-      `dropped ${droppedIn(stats)}${why}, pending ${pending}, of these in flight ${inFlight}`,
+      `dropped ${droppedIn(stats)}${why}, pending ${pending}, of these in flight ${inFlight}` +
+      (spooled === undefined ? '' : `, spooled ${spooled}`),
   )
   error.name = 'AssertionError'
   throw error

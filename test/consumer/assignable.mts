@@ -20,6 +20,7 @@ import * as lambda from 'tailrace/lambda'
 import { isRegistered } from 'tailrace/lambda/extension'
 import * as next from 'tailrace/next'
 import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
+import { type SpoolExporter, spool } from 'tailrace/spool'
 import { InMemoryCollector } from 'tailrace/testing'
 import * as vercel from 'tailrace/vercel'
 
@@ -80,6 +81,12 @@ export const handlers = [
 ]
 export const perRequest2: sdk2.SpanProcessor[] = [vercel.flushEachRequest(processor)]
 export const perRequest1: sdk1.SpanProcessor[] = [next.flushEachRequest(processor, { after: () => {} })]
+const spooling: SpoolExporter = spool(new OTLPTraceExporter(), { directory: 'spool' })
+
+export const spooled = new BatchSpanProcessor(spooling)
+export const spooled2 = new sdk2.BatchSpanProcessor(spooling)
+export const spooled1 = new sdk1.BatchSpanProcessor(spooling)
+
 export const collected = new OTLPTraceExporter({ fetch: new InMemoryCollector().fetch })
 const targets = [processor, new sdk2.BasicTracerProvider(), new sdk1.BasicTracerProvider()]
 

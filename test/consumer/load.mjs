@@ -24,6 +24,7 @@ const SUBPATHS = {
   lambda: ['registerExtension', 'wrapHandler'],
   next: ['flushEachRequest', 'wrapHandler'],
   node: ['flushBeforeExit', 'shutdownOnSignal'],
+  spool: ['spool'],
   testing: ['FakePlatform', 'InMemoryCollector', 'expectBalanced', 'expectDelivered', 'fakeLambdaContext'],
   vercel: ['flushEachRequest', 'wrapHandler'],
 }

@@ -30,9 +30,18 @@ export function droppedIn({ dropped }: Pick<PipelineStats, 'dropped'>): number {
 /** Asserts that every span which ended is accounted for, now. Returns the books. */
 export function expectBalance(processor: Pick<BatchSpanProcessor, 'stats'>): PipelineStats {
   const stats = processor.stats()
-  const { ended, exported, rejected, failed, pending } = stats
-  expect(exported + rejected + failed + droppedIn(stats) + pending).toBe(ended)
-  for (const count of [ended, exported, rejected, failed, pending, stats.inFlight, stats.openSpans]) {
+  const { ended, exported, rejected, failed, pending, spooled = 0 } = stats
+  expect(exported + rejected + failed + droppedIn(stats) + pending + spooled).toBe(ended)
+  for (const count of [
+    ended,
+    exported,
+    rejected,
+    failed,
+    pending,
+    spooled,
+    stats.inFlight,
+    stats.openSpans,
+  ]) {
     expect(count).toSatisfy(Number.isInteger)
     expect(count).toBeGreaterThanOrEqual(0)
   }
