@@ -16,7 +16,13 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/**/fixtures/**', 'test/runtimes/**', 'test/interop/**'],
+    exclude: [
+      '**/node_modules/**',
+      'test/**/fixtures/**',
+      'test/runtimes/**',
+      'test/interop/**',
+      'test/durable/**',
+    ],
     pool: 'forks',
     // Left alone, two cores would get a single worker.
     maxWorkers: Math.max(2, availableParallelism() - 1),

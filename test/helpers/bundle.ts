@@ -25,6 +25,8 @@ export async function bundleProgram(program: string, directory = CACHE): Promise
     format: 'esm',
     target: 'node20',
     packages: 'external',
+    // A program may import something for what it does.
+    ignoreAnnotations: true,
     // `packages` would leave these outside as well.
     alias: {
       ...Object.fromEntries(
@@ -33,6 +35,7 @@ export async function bundleProgram(program: string, directory = CACHE): Promise
           fileURLToPath(new URL(`../../src/lifecycle/${name}.ts`, import.meta.url)),
         ]),
       ),
+      'tailrace/spool': fileURLToPath(new URL('../../src/spool.ts', import.meta.url)),
       tailrace: fileURLToPath(new URL('../../src/index.ts', import.meta.url)),
       '#transport': fileURLToPath(new URL('../../src/transport/node-http.ts', import.meta.url)),
     },
