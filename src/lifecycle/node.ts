@@ -4,10 +4,13 @@ import { isMainThread } from 'node:worker_threads'
 import type { TracerProvider } from '@opentelemetry/api'
 import { checkFunction, checkOptions, hasMethods, readMillis, warn, wrong } from './checks.ts'
 import { endClusterWorkers, onPrimaryGone } from './node-cluster.ts'
+import { type Disposer, disposer } from './node-disposer.ts'
 import { asOurs, type ExitHold, hasOtherListeners, holdExit, raise } from './node-exit.ts'
 import { ListeningThreads, listenToMainThread } from './node-threads.ts'
 import { ClosableTarget, type FlushStatus, within, worstOf } from './target.ts'
 
+export type { Disposer } from './node-disposer.ts'
+export { type FlushSyncOptions, flushOnExit, flushSync, type SyncFlushTarget } from './node-flush-sync.ts'
 export type { FlushStatus } from './target.ts'
 
 /** Something that can be flushed: a processor or a tracer provider; or `trace.getTracerProvider()`, which stands for one. */
@@ -39,12 +42,6 @@ export interface ShutdownOnSignalOptions {
 export interface FlushBeforeExitOptions {
   /** How long the flush may hold up the end of the process, in milliseconds. Default 2000. */
   readonly timeoutMillis?: number | undefined
-}
-
-/** Undoes what returned it: a function, and something for `using`, where Node has `Symbol.dispose` (from 20.5). */
-export interface Disposer {
-  (): void
-  [Symbol.dispose](): void
 }
 
 type OneOrMore<Item> = Item | readonly Item[]
@@ -273,11 +270,6 @@ class SignalWatch {
  */
 function endUnlessOthersWork(): void {
   if (process.listenerCount('beforeExit') === 0) process.exit()
-}
-
-function disposer(dispose: () => void): Disposer {
-  const symbol: typeof Symbol.dispose | undefined = Symbol.dispose
-  return Object.assign(dispose, symbol === undefined ? undefined : { [symbol]: dispose }) as Disposer
 }
 
 function readTargets(helper: string, targets: unknown, method: string): readonly ClosableTarget[] {

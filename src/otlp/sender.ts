@@ -2,6 +2,7 @@
 import { context } from '@opentelemetry/api'
 import { createTransport } from '#transport'
 import { warnOnce } from '../environment.ts'
+import type { BlockingAnswer, BlockingPost } from '../spill.ts'
 import { classify, redact, type Secrets, withoutSecrets } from '../transport/classify.ts'
 import { createTransport as createFetchTransport } from '../transport/fetch.ts'
 import { type Compressor, createCompressor } from '../transport/gzip.ts'
@@ -34,6 +35,9 @@ const PAGE_BATCH_BYTES = 32 * 1024
 /** Room for the headers of the first request: a function may make them. */
 const UNKNOWN_HEADER_BYTES = 2048
 
+/** Ours alone to say. */
+const FRAMING_HEADERS = ['content-encoding', 'content-length', 'transfer-encoding']
+
 const CONTENT_TYPES = { protobuf: 'application/x-protobuf', json: 'application/json' }
 
 /** The side of the OTLP exporter that the pipeline talks to. */
@@ -49,6 +53,7 @@ export class OTLPSender implements PipelineExporter {
   readonly defaultBatchBytes: number | undefined
   /** Of the last request, if there was one. */
   #lastHeaders: Readonly<Record<string, string>> | undefined
+  #lastSecrets: Secrets | undefined
   #isShutDown = false
 
   /** Opens nothing; never throws. */
@@ -81,15 +86,8 @@ export class OTLPSender implements PipelineExporter {
    */
   async send(batch: EncodedBatch, attempt: Attempt): Promise<Outcome> {
     const { signal } = attempt
-    if (this.#isShutDown) {
-      return { kind: 'final', error: new ExportError('exporter_shutdown', 'the exporter has been shut down') }
-    }
-    if (!batch.spanCount) return { kind: 'delivered', rejected: 0 }
-    const { length } = batch.body
-    if (length > this.maxRequestBytes) {
-      const message = `a request of ${length} bytes exceeds maxRequestBytes (${this.maxRequestBytes})`
-      return { kind: 'too_large', error: new ExportError('too_large', message) }
-    }
+    const outcome = this.#withoutRequest(batch)
+    if (outcome) return outcome
     const aborted = (): Outcome => this.#classify(failure('aborted', signal.reason), batch)
     if (signal.aborted) return aborted()
     return new Promise((resolve) => {
@@ -104,6 +102,21 @@ export class OTLPSender implements PipelineExporter {
     })
   }
 
+  /** The same by somebody who blocks. Impossible with an agent or `fetch` of the user's, or through a proxy. */
+  sendSync(batch: EncodedBatch, post: BlockingPost, timeoutMillis: number): Outcome | undefined {
+    const { url, headersFunction, secrets } = this.#configuration
+    const direct = this.#transport.direct?.(url)
+    // A function may have to wait for its headers: those of the last request will do.
+    const known = headersFunction ? this.#lastHeaders : this.#headers()
+    if (!direct || !known) return undefined
+    const outcome = this.#withoutRequest(batch)
+    if (outcome) return outcome
+    const headers: Record<string, string> = { ...known, ...this.#ownHeaders() }
+    for (const name of FRAMING_HEADERS) delete headers[name]
+    const answer = post({ url, headers, body: batch.body, ...direct }, timeoutMillis)
+    return this.#classify(resultOf(answer), batch, this.#lastSecrets ?? secrets)
+  }
+
   keepaliveBytes(): number | undefined {
     const { url, headers } = this.#configuration
     const left = this.#transport.keepaliveBytes?.(url, this.#lastHeaders ?? headers)
@@ -116,15 +129,36 @@ export class OTLPSender implements PipelineExporter {
     this.#transport.close()
   }
 
-  async #attempt(batch: EncodedBatch, { signal, mustOutlivePage }: Attempt): Promise<Outcome> {
-    const { url, encoding, headersFunction, userAgent, secrets: knownSecrets } = this.#configuration
-    // The caller's context keeps instrumentations quiet, and a synchronous context manager loses it at an `await`.
-    const callersContext = context.active()
+  /** Where a request would be no use. */
+  #withoutRequest({ spanCount, body: { length } }: EncodedBatch): Outcome | undefined {
+    if (this.#isShutDown) {
+      return { kind: 'final', error: new ExportError('exporter_shutdown', 'the exporter has been shut down') }
+    }
+    if (!spanCount) return { kind: 'delivered', rejected: 0 }
+    if (length <= this.maxRequestBytes) return undefined
+    const message = `a request of ${length} bytes exceeds maxRequestBytes (${this.maxRequestBytes})`
+    return { kind: 'too_large', error: new ExportError('too_large', message) }
+  }
+
+  /** What stands in every request, before the user's function has its say. */
+  #headers(): Record<string, string> {
+    const { userAgent } = this.#configuration
     const ownAgent = `tailrace/${VERSION} OTel-OTLP-Exporter-JavaScript/${VERSION}`
     const headers: Record<string, string> = Object.create(null)
     // A browser sends its own; one of ours would have to be allowed by the backend's CORS answer.
     if (!('document' in globalThis)) headers['user-agent'] = userAgent ? `${userAgent} ${ownAgent}` : ownAgent
-    Object.assign(headers, this.#configuration.headers)
+    return Object.assign(headers, this.#configuration.headers)
+  }
+
+  #ownHeaders(): Record<string, string> {
+    return { 'content-type': CONTENT_TYPES[this.#configuration.encoding] }
+  }
+
+  async #attempt(batch: EncodedBatch, { signal, mustOutlivePage }: Attempt): Promise<Outcome> {
+    const { url, headersFunction, secrets: knownSecrets } = this.#configuration
+    // The caller's context keeps instrumentations quiet, and a synchronous context manager loses it at an `await`.
+    const callersContext = context.active()
+    const headers = this.#headers()
     let secrets = knownSecrets
     if (headersFunction) {
       try {
@@ -137,10 +171,11 @@ export class OTLPSender implements PipelineExporter {
         return { kind: 'retryable', error: new ExportError('headers_failed', message, { cause }) }
       }
     }
-    for (const name of ['content-encoding', 'content-length', 'transfer-encoding']) delete headers[name]
-    headers['content-type'] = CONTENT_TYPES[encoding]
+    for (const name of FRAMING_HEADERS) delete headers[name]
+    Object.assign(headers, this.#ownHeaders())
 
     this.#lastHeaders = headers
+    this.#lastSecrets = secrets
     // A page that is being left does not come back to what it awaits.
     const compressed = mustOutlivePage ? undefined : this.#compress && (await this.#compress(batch))
     if (compressed) headers['content-encoding'] = 'gzip'
@@ -170,4 +205,11 @@ export class OTLPSender implements PipelineExporter {
     if (message && !rejected) warnOnce(`${target} accepted all spans with a warning: ${message}`)
     return { kind: 'delivered', rejected, ...(message && { message }) }
   }
+}
+
+function resultOf(answer: BlockingAnswer): TransportResult {
+  if (answer.kind === 'timeout') return failure('aborted', new ExportError('timeout', 'no answer in time'))
+  if (answer.kind === 'failure') return failure('network', answer.error)
+  const { status, headers, body } = answer
+  return { kind: 'response', status, body, header: (name) => headers[name] }
 }

@@ -34,6 +34,7 @@ interface Route {
   readonly headers: Record<string, string>
   /** Ours to destroy. */
   readonly ownAgent: Agent | undefined
+  readonly tls?: TlsAgentOptions
 }
 
 /** Makes the transport. Loads, reads and opens nothing before the first request; never throws. */
@@ -42,6 +43,8 @@ export function createTransport(options: TransportOptions = {}): Transport {
   let routing: Promise<Route> | undefined
   let inFlight = 0
   let isClosed = false
+  /** Those of the environment are read with the first request. */
+  let tls: TlsOptions = options.tls ?? {}
 
   /** An agent destroyed earlier would take the requests that are under way with it. */
   function destroyIdle(): void {
@@ -50,6 +53,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
 
   return {
     compress,
+    direct: (url) => (options.agent || proxyFor(new URL(url)) ? undefined : { tls }),
     close() {
       isClosed = true
       destroyIdle()
@@ -62,6 +66,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
         if (!route) {
           routing ??= findRoute(new URL(request.url), options)
           route = await routing
+          tls = route.tls ?? tls
         }
         if (request.signal.aborted) return failure('aborted', request.signal.reason)
         const found = route
@@ -97,9 +102,10 @@ async function findRoute(url: URL, { agent, tls }: TransportOptions): Promise<Ro
   const pool = { keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_TIMEOUT_MILLIS }
   if (isTls) {
     const https = await loadHttps()
-    const secure = { ...pool, ...(await readTls(tls)) }
+    const pems = await readTls(tls)
+    const secure = { ...pool, ...pems }
     const ownAgent = proxy ? tunnelAgent(await loadHttp(), https, proxy, secure) : new https.Agent(secure)
-    return { client: https, options: { ...direct, agent: ownAgent }, headers: {}, ownAgent }
+    return { client: https, options: { ...direct, agent: ownAgent }, headers: {}, ownAgent, tls: pems }
   }
   const client = proxy?.protocol === 'https:' ? await loadHttps() : await loadHttp()
   const ownAgent = new client.Agent(pool)

@@ -52,6 +52,11 @@ export interface Transport {
   readonly compress?: ((body: Uint8Array) => Promise<Uint8Array>) | undefined
   /** In pages: how large the body of a request that outlives the page may be now, in bytes. */
   keepaliveBytes?(url: string, headers: TransportRequest['headers']): number
+  /**
+   * What a request needs that somebody else makes, who has neither this transport's agent nor its proxies; `undefined`
+   * where it cannot do without.
+   */
+  direct?(url: string): { readonly tls: TlsOptions } | undefined
   /** Closes connections of its own once they are idle. */
   close(): void
 }

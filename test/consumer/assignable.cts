@@ -3,6 +3,7 @@ import * as sdk2 from '@opentelemetry/sdk-trace-base'
 import * as sdk1 from 'sdk-trace-base-1'
 import {
   BatchSpanProcessor,
+  type FlushResult,
   InMemorySpanExporter,
   JsonLinesExporter,
   OTLPProtobufTraceExporter,
@@ -19,7 +20,7 @@ import * as forKoa from 'tailrace/koa'
 import * as lambda from 'tailrace/lambda'
 import { isRegistered } from 'tailrace/lambda/extension'
 import * as next from 'tailrace/next'
-import { flushBeforeExit, shutdownOnSignal } from 'tailrace/node'
+import { flushBeforeExit, flushOnExit, flushSync, shutdownOnSignal } from 'tailrace/node'
 import { type SpoolExporter, spool } from 'tailrace/spool'
 import { InMemoryCollector } from 'tailrace/testing'
 import * as vercel from 'tailrace/vercel'
@@ -94,7 +95,10 @@ export const disposers = [
   shutdownOnSignal(targets, { signals: ['SIGTERM'], onDone: ({ status }) => status }),
   shutdownOnSignal(processor),
   flushBeforeExit(targets),
+  flushOnExit(processor),
+  flushOnExit([processor], { timeoutMillis: 1 }),
 ]
+export const result: FlushResult = flushSync(processor)
 export const middlewares = targets.flatMap((provider) => [
   forExpress.flushAfterResponse({ provider }),
   forFastify.flushAfterResponse({ provider }),

@@ -23,7 +23,7 @@ const SUBPATHS = {
   koa: ['flushAfterResponse'],
   lambda: ['registerExtension', 'wrapHandler'],
   next: ['flushEachRequest', 'wrapHandler'],
-  node: ['flushBeforeExit', 'shutdownOnSignal'],
+  node: ['flushBeforeExit', 'flushOnExit', 'flushSync', 'shutdownOnSignal'],
   spool: ['spool'],
   testing: ['FakePlatform', 'InMemoryCollector', 'expectBalanced', 'expectDelivered', 'fakeLambdaContext'],
   vercel: ['flushEachRequest', 'wrapHandler'],
