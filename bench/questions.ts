@@ -14,6 +14,8 @@ import { question as pipelineCpu } from './pipeline-cpu.ts'
 import { question as pipelineHttp } from './pipeline-http.ts'
 import { question as queueSize } from './queue-size.ts'
 import { question as scaling } from './scaling.ts'
+import { question as spoolCost } from './spool-cost.ts'
+import { question as spoolExit } from './spool-exit.ts'
 import { question as throughput } from './throughput.ts'
 
 export const QUESTIONS: readonly Question[] = [
@@ -32,4 +34,6 @@ export const QUESTIONS: readonly Question[] = [
   queueSize,
   scaling,
   hostileCardinality,
+  spoolCost,
+  spoolExit,
 ]

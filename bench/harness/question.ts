@@ -34,7 +34,7 @@ export interface Line {
   readonly samples: Readonly<Record<string, readonly number[]>>
   /** One a round. */
   readonly figures: readonly number[]
-  readonly figureUnit: '×' | '%' | 'KB' | 'KiB'
+  readonly figureUnit: '×' | '%' | 'KB' | 'KiB' | 'ms' | 'MB'
   readonly goal?: Goal
   /** The figure says how many times better than the stock SDK: drawn in the chart, and guarded by `--quick`. */
   readonly isRatioToStock: boolean
