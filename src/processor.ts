@@ -7,7 +7,7 @@ import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './
 import { PAGE, type PageEvent } from './page.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
-import { openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import { type BranchingExporter, openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { show } from './pipeline/report.ts'
 import { suppressTracing } from './pipeline/suppress.ts'
 import { INVOCATION } from './request.ts'
@@ -16,6 +16,7 @@ import {
   type EncodingExporter,
   type FlushOptions,
   type FlushResult,
+  openBranches,
   type PipelineStats,
   pipelineExporter,
   type ReadableSpan,
@@ -77,11 +78,19 @@ export class BatchSpanProcessor {
     this.#flushTimeoutMillis = configuration.flushTimeoutMillis
     this.#shutdownTimeoutMillis = configuration.shutdownTimeoutMillis
     this.#flushOnRootEnd = configuration.flushOnRootEnd
-    const encoding = (exporter as Partial<EncodingExporter>)[pipelineExporter]?.()
-    const { maxExportBatchBytes = encoding?.defaultBatchBytes ?? configuration.maxExportBatchBytes } = options
-    this.#pipeline = encoding
-      ? openPipeline({ ...configuration, maxExportBatchBytes }, encoding)
-      : openSpanPipeline(configuration, new StockExporterAdapter(exporter))
+    const open = (destination: SpanExporter): Pipeline => {
+      const { [openBranches]: branches, [pipelineExporter]: encodedSide } = destination as Partial<
+        BranchingExporter & EncodingExporter
+      >
+      if (branches !== undefined) return branches.call(destination as BranchingExporter, open)
+      const encoding = encodedSide?.call(destination)
+      const { maxExportBatchBytes = encoding?.defaultBatchBytes ?? configuration.maxExportBatchBytes } =
+        options
+      return encoding
+        ? openPipeline({ ...configuration, maxExportBatchBytes }, encoding)
+        : openSpanPipeline(configuration, new StockExporterAdapter(destination))
+    }
+    this.#pipeline = open(exporter)
     if (!configuration.disableAutoFlushOnDocumentHide) this.#stopFlushingOnPageHide = flushOnPageHide(this)
   }
 
@@ -211,7 +220,7 @@ export class BatchSpanProcessor {
 
   /** The ledger: `ended = exported + rejected + failed + Σ dropped + pending`. A plain object, the caller's own. */
   stats(): PipelineStats {
-    return { ...this.#pipeline.stats(), openSpans: this.#openSpans.count }
+    return this.#pipeline.stats(this.#openSpans.count)
   }
 }
 

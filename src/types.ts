@@ -1,75 +1,10 @@
-/**
- * The shapes that the stages of the pipeline share. OpenTelemetry's own are stated structurally, so that spans and
- * exporters of SDK 1.30, 2.x and 3.x all fit without installing any of them.
- */
-import type { Attributes, HrTime, Link, SpanContext, SpanKind, SpanStatus } from '@opentelemetry/api'
+/** The shapes that the stages of the pipeline share. */
+import type { Attributes } from '@opentelemetry/api'
 import type { PageAttempt, PageSender } from './page.ts'
 import type { BlockingSender, SpooledCount } from './spill.ts'
+import type { ReadableSpan, SpanExporter } from './span.ts'
 
-/** The library that made a span: SDK 2.x and 3.x call it `instrumentationScope`, 1.30 `instrumentationLibrary`. */
-export interface InstrumentationScope {
-  readonly name: string
-  readonly version?: string | undefined
-  readonly schemaUrl?: string | undefined
-  readonly attributes?: Attributes | undefined
-}
-
-/** What a span says about the process that made it. */
-export interface Resource {
-  readonly attributes: Attributes
-  readonly schemaUrl?: string | undefined
-  /** True while `attributes` still waits for asynchronous detectors. */
-  readonly asyncAttributesPending?: boolean | undefined
-  waitForAsyncAttributes?(): Promise<void>
-}
-
-/** An event within a span. */
-export interface TimedEvent {
-  readonly time: HrTime
-  readonly name: string
-  readonly attributes?: Attributes | undefined
-  readonly droppedAttributesCount?: number | undefined
-}
-
-/** A finished span as the SDK hands it to `onEnd`. */
-export interface ReadableSpan {
-  readonly name: string
-  readonly kind: SpanKind
-  spanContext(): SpanContext
-  /** SDK 2.x and 3.x. */
-  readonly parentSpanContext?: SpanContext | undefined
-  /** SDK 1.30. */
-  readonly parentSpanId?: string | undefined
-  readonly startTime: HrTime
-  readonly endTime: HrTime
-  readonly duration: HrTime
-  readonly ended: boolean
-  readonly status: SpanStatus
-  readonly attributes: Attributes
-  readonly links: Link[]
-  readonly events: TimedEvent[]
-  readonly resource: Resource
-  /** SDK 2.x and 3.x. */
-  readonly instrumentationScope?: InstrumentationScope | undefined
-  /** SDK 1.30. */
-  readonly instrumentationLibrary?: InstrumentationScope | undefined
-  readonly droppedAttributesCount: number
-  readonly droppedEventsCount: number
-  readonly droppedLinksCount: number
-}
-
-/** What a stock exporter's callback receives: code 0 is success, 1 is failure. */
-export interface ExportResult {
-  code: number
-  error?: Error
-}
-
-/** A stock exporter, ours or anyone's. */
-export interface SpanExporter {
-  export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void
-  shutdown(): Promise<void>
-  forceFlush?(): Promise<void>
-}
+export type * from './span.ts'
 
 /** Why an export, or a part of one, did not succeed. */
 export type ExportErrorCode =
@@ -181,6 +116,8 @@ export interface Sender<Payload> extends PageSender, BlockingSender<Payload, Out
 export interface PipelineExporter extends Sender<EncodedBatch> {
   /** Makes the encoder; each processor asks for one of its own. */
   createEncoder(): SpanEncoder
+  /** What the bodies are written in: a batch for one exporter is a batch for another that has the same. Default: its own. */
+  readonly encoding?: string
   /** A request body larger than this is never sent. */
   readonly maxRequestBytes: number
 }
@@ -191,6 +128,9 @@ export interface PipelineExporter extends Sender<EncodedBatch> {
  * used or not; for the same reason classes spell it out.
  */
 export const pipelineExporter = 'tailrace.pipelineExporter'
+
+/** The method by which an exporter with several destinations opens a pipeline for each: see `BranchingExporter`. */
+export const openBranches = Symbol.for('tailrace.openBranches')
 
 /** A `SpanExporter` with an encoded side. */
 export interface EncodingExporter extends SpanExporter {
@@ -303,6 +243,8 @@ export interface FlushResult extends SpooledCount {
   openSpans: number
   durationMillis: number
   error?: ExportError
+  /** With `fanOut`: what became of them at each destination, in its order; the counts above are sums. */
+  destinations?: FlushResult[]
 }
 
 /** The ledger of a processor: `ended = exported + rejected + failed + dropped + pending`, and `spooled` with a spool. */
@@ -318,4 +260,6 @@ export interface PipelineStats extends SpooledCount {
   /** Of the pending, those in a batch that is on the wire or awaits its retry. */
   inFlight: number
   openSpans: number
+  /** With `fanOut`: the ledger of each destination, in its order; the counts above are sums. */
+  destinations?: PipelineStats[]
 }

@@ -75,6 +75,7 @@ export class JsonLinesExporter implements EncodingExporter {
 
 class LineSender implements PipelineExporter {
   readonly description = { type: 'JsonLinesExporter' }
+  readonly encoding = 'json'
   /** Lines are written one after the other. */
   readonly isSerial = true
   readonly maxRequestBytes: number

@@ -43,6 +43,7 @@ const CONTENT_TYPES = { protobuf: 'application/x-protobuf', json: 'application/j
 /** The side of the OTLP exporter that the pipeline talks to. */
 export class OTLPSender implements PipelineExporter {
   readonly description: ComponentDescription
+  readonly encoding: string
   readonly maxRequestBytes: number
   readonly timeoutMillis: number | undefined
   readonly attemptTimeoutMillis: number | undefined
@@ -71,6 +72,7 @@ export class OTLPSender implements PipelineExporter {
         'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
       },
     }
+    this.encoding = configuration.encoding
     this.maxRequestBytes = configuration.maxRequestBytes
     this.timeoutMillis = configuration.timeoutMillis
     this.attemptTimeoutMillis = configuration.attemptTimeoutMillis

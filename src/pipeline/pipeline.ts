@@ -5,10 +5,12 @@ import type {
   DropReason,
   EncodedBatch,
   FlushResult,
+  openBranches,
   PipelineExporter,
   PipelineStats,
   ReadableSpan,
   Sender,
+  SpanExporter,
 } from '../types.ts'
 import { Arena } from './arena.ts'
 import { Backlog, type BacklogLimits } from './backlog.ts'
@@ -59,7 +61,14 @@ export interface Pipeline {
   pageHidden(isLast: boolean): boolean
   /** An invocation of a function begins, or its last flush has settled. */
   invocation(event: 'start' | 'end'): void
-  stats(): Omit<PipelineStats, 'openSpans'>
+  /** @param openSpans - Sampled spans that have not ended: of the whole processor. */
+  stats(openSpans: number): PipelineStats
+}
+
+/** An exporter with several destinations, each of which gets a pipeline of its own: see `fanOut`. */
+export interface BranchingExporter extends SpanExporter {
+  /** @param open - Opens the pipeline of one destination. */
+  [openBranches](open: (exporter: SpanExporter) => Pipeline): Pipeline
 }
 
 /** A pipeline for an exporter of ours: spans wait encoded, unless `encodeAt` says otherwise. */
@@ -173,7 +182,7 @@ class PipelineOf<Payload> implements Pipeline {
     else this.#invocations.ended()
   }
 
-  stats(): Omit<PipelineStats, 'openSpans'> {
+  stats(openSpans: number): PipelineStats {
     const { ended, exported, rejected, failed, dropped, spooled } = this.#ledger
     return {
       ended,
@@ -184,6 +193,7 @@ class PipelineOf<Payload> implements Pipeline {
       pending: this.#loop.pendingThrough(Infinity),
       pendingBytes: this.#loop.pendingBytes,
       inFlight: this.#loop.inFlight,
+      openSpans,
       ...(spooled !== undefined && { spooled }),
     }
   }

@@ -3,7 +3,7 @@
  * callback that throws or rejects is contained, and reported once.
  */
 import { diag } from '@opentelemetry/api'
-import type { DropReason, ExportError } from '../types.ts'
+import type { DropReason, ExportError, ExportResult } from '../types.ts'
 import { monotonicNow, startTimer } from './deadline.ts'
 import { suppressTracing } from './suppress.ts'
 
@@ -167,6 +167,15 @@ export function log(level: 'error' | 'warn' | 'info', message: string): void {
     diag[level](`tailrace: ${message}`)
   } catch {
     // There is nobody left to tell.
+  }
+}
+
+/** Gives a processor the result that it asked for. One that throws must not break the exporter. */
+export function callBack(resultCallback: (result: ExportResult) => void, result: ExportResult): void {
+  try {
+    resultCallback(result)
+  } catch (cause) {
+    log('error', `the result callback failed: ${describe(cause)}`)
   }
 }
 

@@ -8,7 +8,7 @@ import {
 } from '../types.ts'
 import { MAX_DELAY_MILLIS } from './deadline.ts'
 import { openPipeline } from './pipeline.ts'
-import { describe, log, Reporter } from './report.ts'
+import { callBack, Reporter } from './report.ts'
 import { DEFAULT_RETRY } from './retry.ts'
 
 /** What the exporter's own methods delegate to. No method throws or rejects. */
@@ -96,13 +96,5 @@ export class StandaloneExport {
     // Rejections are a success of the export, as specified: https://opentelemetry.io/docs/specs/otlp/#partial-success
     if (failed + dropped === 0) return { code: 0 }
     return error === undefined ? { code: 1 } : { code: 1, error }
-  }
-}
-
-function callBack(resultCallback: (result: ExportResult) => void, result: ExportResult): void {
-  try {
-    resultCallback(result)
-  } catch (cause) {
-    log('error', `the result callback failed: ${describe(cause)}`)
   }
 }

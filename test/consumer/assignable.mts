@@ -14,6 +14,7 @@ import {
 import { flushOnPageHide } from 'tailrace/browser'
 import * as cloudflare from 'tailrace/cloudflare'
 import * as forExpress from 'tailrace/express'
+import { failover, fanOut } from 'tailrace/fan-out'
 import * as forFastify from 'tailrace/fastify'
 import * as forHono from 'tailrace/hono'
 import * as forKoa from 'tailrace/koa'
@@ -55,6 +56,10 @@ const theirs = [
 
 export const ours: SpanExporter[] = theirs
 export const fed = theirs.map((exporter) => new BatchSpanProcessor(exporter))
+
+export const branching: SpanExporter = fanOut([new OTLPTraceExporter(), failover(theirs)])
+export const branching2: sdk2.SpanExporter = branching
+export const branching1: sdk1.SpanExporter = branching
 
 export const spans2: sdk2.ReadableSpan[] = new InMemorySpanExporter().getFinishedSpans()
 export const spansOf2: ReadableSpan[] = new sdk2.InMemorySpanExporter().getFinishedSpans()

@@ -24,6 +24,7 @@ const SUBPATHS = {
   browser: ['flushOnPageHide'],
   cloudflare: ['flushOnWaitUntil', 'wrapDurableObject', 'wrapHandler'],
   express: ['flushAfterResponse'],
+  'fan-out': ['failover', 'fanOut'],
   fastify: ['flushAfterResponse'],
   hono: ['flushAfterResponse'],
   koa: ['flushAfterResponse'],

@@ -274,6 +274,7 @@ class FakeEncodedExporter extends Fake implements FakeExporter, EncodingExporter
     const { timeoutMillis, attemptTimeoutMillis, whenResourcesSettle, forceFlush } = log.options
     return {
       description: { type: 'fake_exporter', attributes: {} },
+      encoding: 'names',
       maxRequestBytes: Number.MAX_SAFE_INTEGER,
       timeoutMillis,
       attemptTimeoutMillis,

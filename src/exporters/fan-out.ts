@@ -1,0 +1,168 @@
+/**
+ * Several destinations, each of which gets every span. Under our processor each has a whole pipeline of its own:
+ *
+ *                  ┌► encode ──► queue ──► drain loop ──► exporters[0]    ledger, breaker, pace: its own
+ *     span.end() ──┤
+ *                  └► encode ──► queue ──► drain loop ──► exporters[1]    ledger, breaker, pace: its own
+ *
+ * so that they share nothing that one could hold up for another.
+ */
+import type { CallOptions } from '../pipeline/flush.ts'
+import type { BranchingExporter, Pipeline } from '../pipeline/pipeline.ts'
+import { callBack } from '../pipeline/report.ts'
+import {
+  type DropReason,
+  type ExportResult,
+  type FlushResult,
+  openBranches,
+  type PipelineStats,
+  type ReadableSpan,
+  type SpanExporter,
+} from '../types.ts'
+import { checkDestinations, forAll } from './destinations.ts'
+
+/**
+ * Gives every span to each of the exporters. Under tailrace's `BatchSpanProcessor` each destination has a queue, retries,
+ * a circuit breaker and a ledger of its own, all with the processor's options: a slow or broken one holds up no other.
+ * The caps, `maxQueueSize` (2048 spans) and `maxQueueBytes` (8 MiB), are for each of them, and each encodes on its own.
+ *
+ * `flush` and `shutdown` settle when every destination has settled, or at the caller's deadline; `stats()` and
+ * `FlushResult` count a span once for each destination, and have the part of each in `destinations`. Under any other
+ * processor it is a `SpanExporter` that has exported when all of them have. Exporters are shut down with it.
+ *
+ * @param exporters - Ours, stock ones, or what `fanOut` and `failover` return.
+ * @throws TypeError that names the one that is no exporter, or is there twice.
+ *
+ * @example
+ * ```ts
+ * import { fanOut } from 'tailrace/fan-out'
+ *
+ * const vendor = new OTLPTraceExporter({ url: 'https://otlp.example.com/v1/traces' })
+ * const processor = new BatchSpanProcessor(fanOut([new OTLPTraceExporter(), vendor]))
+ * const [local, remote] = processor.stats().destinations ?? []
+ * ```
+ */
+export function fanOut(exporters: readonly SpanExporter[]): SpanExporter {
+  return new FanOut(checkDestinations('fanOut', exporters))
+}
+
+class FanOut implements BranchingExporter {
+  readonly #exporters: readonly SpanExporter[]
+
+  constructor(exporters: readonly SpanExporter[]) {
+    this.#exporters = exporters
+  }
+
+  /** For processors of others: all at once, and the result is that of the worst. */
+  export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
+    let left = this.#exporters.length
+    let worst: ExportResult = { code: 0 }
+    for (const exporter of this.#exporters) {
+      let isSettled = false
+      const settle = (result: ExportResult) => {
+        if (isSettled) return
+        isSettled = true
+        if (worst.code === 0) worst = result
+        if (--left === 0) callBack(resultCallback, worst)
+      }
+      const fail = (cause: unknown) =>
+        settle({ code: 1, error: cause instanceof Error ? cause : new Error(String(cause)) })
+      try {
+        // An async `export` that rejects never calls back.
+        Promise.resolve<unknown>(exporter.export(spans, settle)).then(undefined, fail)
+      } catch (cause) {
+        fail(cause)
+      }
+    }
+  }
+
+  forceFlush(): Promise<void> {
+    return forAll(this.#exporters, (exporter) => exporter.forceFlush?.())
+  }
+
+  shutdown(): Promise<void> {
+    return forAll(this.#exporters, (exporter) => exporter.shutdown())
+  }
+
+  [openBranches](open: (exporter: SpanExporter) => Pipeline): Pipeline {
+    return new Branches(this.#exporters.map(open))
+  }
+}
+
+/** Pipelines side by side, for a processor that knows of one. */
+class Branches implements Pipeline {
+  readonly #pipelines: readonly Pipeline[]
+
+  constructor(pipelines: readonly Pipeline[]) {
+    this.#pipelines = pipelines
+  }
+
+  offer(span: ReadableSpan, sendSoon: boolean): void {
+    for (const pipeline of this.#pipelines) pipeline.offer(span, sendSoon)
+  }
+
+  refuse(reason: DropReason): void {
+    for (const pipeline of this.#pipelines) pipeline.refuse(reason)
+  }
+
+  async flush(call: CallOptions): Promise<FlushResult> {
+    const destinations = await Promise.all(this.#pipelines.map((pipeline) => pipeline.flush(call)))
+    const { status, error } =
+      destinations.find((result) => result.status === 'timeout') ??
+      destinations.find((result) => result.status === 'failure') ??
+      (destinations[0] as FlushResult)
+    const result: FlushResult = {
+      status,
+      exported: 0,
+      rejected: 0,
+      failed: 0,
+      dropped: 0,
+      pending: 0,
+      openSpans: call.openSpans,
+      durationMillis: 0,
+      destinations,
+    }
+    for (const each of destinations) {
+      result.exported += each.exported
+      result.rejected += each.rejected
+      result.failed += each.failed
+      result.dropped += each.dropped
+      result.pending += each.pending
+      result.durationMillis = Math.max(result.durationMillis, each.durationMillis)
+    }
+    if (error !== undefined) result.error = error
+    return result
+  }
+
+  pageHidden(isLast: boolean): boolean {
+    const outlived = this.#pipelines.map((pipeline) => pipeline.pageHidden(isLast))
+    if (!outlived.includes(true)) return false
+    // Where nothing can outlive the page it is flushed, as it would be without the others.
+    this.#pipelines.forEach((pipeline, i) => {
+      if (!outlived[i]) pipeline.flush({ timeoutMillis: 0, openSpans: 0, isShutdown: false })
+    })
+    return true
+  }
+
+  invocation(event: 'start' | 'end'): void {
+    for (const pipeline of this.#pipelines) pipeline.invocation(event)
+  }
+
+  stats(openSpans: number): PipelineStats {
+    const destinations = this.#pipelines.map((pipeline) => pipeline.stats(openSpans))
+    const [first, ...others] = destinations as [PipelineStats, ...PipelineStats[]]
+    const sum: PipelineStats = { ...first, dropped: { ...first.dropped }, destinations }
+    for (const stats of others) {
+      sum.ended += stats.ended
+      sum.exported += stats.exported
+      sum.rejected += stats.rejected
+      sum.failed += stats.failed
+      sum.pending += stats.pending
+      sum.pendingBytes += stats.pendingBytes
+      sum.inFlight += stats.inFlight
+      for (const reason of Object.keys(sum.dropped) as DropReason[])
+        sum.dropped[reason] += stats.dropped[reason]
+    }
+    return sum
+  }
+}
