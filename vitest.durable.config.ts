@@ -1,7 +1,7 @@
 import { defineConfig, mergeConfig } from 'vitest/config'
 import config from './vitest.config.ts'
 
-// What must survive the death of a process, and of the power: `npm run test:durable`.
+// What must hold through crashes, outages and overload, and what it costs: `npm run test:durable`.
 export default mergeConfig(
   { ...config, test: { ...config.test, include: [], exclude: ['**/node_modules/**'] } },
   defineConfig({

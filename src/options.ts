@@ -39,8 +39,12 @@ export interface BatchSpanProcessorOptions {
   readonly flushTimeoutMillis?: number | undefined
   /** How long `shutdown` waits when it is not told, in milliseconds. Default 8000. */
   readonly shutdownTimeoutMillis?: number | undefined
-  /** Which span gives way when the queue is full. Default `'oldest'`. */
-  readonly dropPolicy?: 'oldest' | 'newest' | undefined
+  /**
+   * Which span gives way when the queue is full. `'oldest-trace'`: whole traces, the oldest first and those of which
+   * nothing was sent yet before others; their roots and errors stay, as long as they are no more than an eighth of what
+   * waits. Default `'oldest'`.
+   */
+  readonly dropPolicy?: 'oldest' | 'newest' | 'oldest-trace' | undefined
   /**
    * When spans are encoded for an exporter of ours: as they end, or as their batch is sent, so that a later processor
    * can still change them in `onEnd`. Default `'end'`.
@@ -79,7 +83,7 @@ export interface ProcessorConfiguration {
   readonly exportTimeoutMillis: number
   readonly flushTimeoutMillis: number
   readonly shutdownTimeoutMillis: number
-  readonly dropPolicy: 'oldest' | 'newest'
+  readonly dropPolicy: 'oldest' | 'newest' | 'oldest-trace'
   readonly encodeAt: 'end' | 'flush'
   readonly retry: RetryOptions
   readonly circuitBreaker: CircuitBreakerOptions | undefined
@@ -130,7 +134,7 @@ const BREAKER_NUMBERS = {
 
 const FLAGS = ['flushOnRootEnd', 'requestScoped', 'disableAutoFlushOnDocumentHide'] as const
 const FUNCTIONS = ['onDrop', 'onError'] as const
-const CHOICES = { dropPolicy: ['oldest', 'newest'], encodeAt: ['end', 'flush'] } as const
+const CHOICES = { dropPolicy: ['oldest', 'newest', 'oldest-trace'], encodeAt: ['end', 'flush'] } as const
 const GROUPS = ['retry', 'circuitBreaker', 'rateLimit', 'selfObsMeterProvider', 'exporter'] as const
 const KNOWN = new Set<string>([
   ...Object.keys(NUMBERS),

@@ -10,6 +10,7 @@ import { OpenSpans } from './pipeline/open-spans.ts'
 import { type BranchingExporter, openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { show } from './pipeline/report.ts'
 import { suppressTracing } from './pipeline/suppress.ts'
+import { isLocalRoot } from './pipeline/trace-queue.ts'
 import { INVOCATION } from './request.ts'
 import { type BlockingPost, FLUSH_SYNC } from './spill.ts'
 import {
@@ -235,9 +236,4 @@ function isExporter(value: unknown): value is SpanExporter {
 /** Whether it is a span that instrumentations can still write to, as those of an SDK are even when they have ended. */
 function isOfSdk(span: ReadableSpan): boolean {
   return typeof (span as Partial<Pick<Span, 'setAttribute'>>).setAttribute === 'function'
-}
-
-function isLocalRoot(span: ReadableSpan): boolean {
-  const { parentSpanContext, parentSpanId } = span
-  return parentSpanContext === undefined ? !parentSpanId : parentSpanContext.isRemote === true
 }

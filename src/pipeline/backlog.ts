@@ -17,7 +17,7 @@ import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 export interface BacklogLimits {
   readonly maxQueueSize: number
   readonly maxQueueBytes: number
-  readonly dropPolicy: 'oldest' | 'newest'
+  readonly dropPolicy: 'oldest' | 'newest' | 'oldest-trace'
 }
 
 /** Where batches come from, and where they wait again. */
@@ -204,8 +204,14 @@ export class Backlog<Payload> implements Admission {
 
   #dropOldest(reason: DropReason): void {
     const parked = this.#parked[0]
-    // What was taken out of turn may be parked before older spans have left the queue.
-    if (parked === undefined || parked.firstSequence > this.#queue.firstSequence) {
+    // What was taken out of turn may be parked before older spans have left the queue. Which of them a queue by trace
+    // can spare it knows; what is parked belongs to traces of which a part has been taken.
+    const isFromQueue =
+      parked === undefined ||
+      (this.#limits.dropPolicy === 'oldest-trace'
+        ? this.#queue.count > 0
+        : parked.firstSequence > this.#queue.firstSequence)
+    if (isFromQueue) {
       this.#ledger.spanDropped(reason, this.#queue.dropOldest(), 'queue')
       return
     }

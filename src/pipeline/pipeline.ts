@@ -30,6 +30,7 @@ import type { RetryOptions } from './retry.ts'
 import { LateEncodingRing, SpanRing } from './ring.ts'
 import { SizeLimit } from './size-limit.ts'
 import { spillSource } from './spill-source.ts'
+import { TraceArena, TraceRing } from './trace-queue.ts'
 
 /** What the stages have to know. */
 export interface PipelineConfiguration extends BacklogLimits, ReportCallbacks {
@@ -77,13 +78,14 @@ export function openPipeline(
   exporter: PipelineExporter,
   reporter = new Reporter(configuration),
 ): Pipeline {
-  const Queue = configuration.encodeAt === 'end' ? Arena : LateEncodingRing
   const encoder = exporter.createEncoder()
   return new PipelineOf<EncodedBatch>(
     configuration,
     exporter,
     reporter,
-    (admission) => new Queue(encoder, admission),
+    configuration.encodeAt === 'end'
+      ? (admission) => new (byTrace(configuration) ? TraceArena : Arena)(encoder, admission)
+      : ringOf(configuration, (admission) => new LateEncodingRing(encoder, admission)),
   )
 }
 
@@ -96,8 +98,19 @@ export function openSpanPipeline(
     configuration,
     sender,
     new Reporter(configuration),
-    (admission) => new SpanRing(admission),
+    ringOf(configuration, (admission) => new SpanRing(admission)),
   )
+}
+
+function byTrace({ dropPolicy }: PipelineConfiguration): boolean {
+  return dropPolicy === 'oldest-trace'
+}
+
+function ringOf<Payload>(
+  configuration: PipelineConfiguration,
+  create: (admission: Admission) => SpanQueue<Payload>,
+): (admission: Admission) => SpanQueue<Payload> {
+  return byTrace(configuration) ? (admission) => new TraceRing(admission, create) : create
 }
 
 class PipelineOf<Payload> implements Pipeline {

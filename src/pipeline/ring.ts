@@ -10,8 +10,9 @@
  * Growing never copies, so `onEnd` costs the same however large the queue is. Slots are cleared as they are left.
  */
 import type { Attributes } from '@opentelemetry/api'
-import type { EncodedBatch, ReadableSpan, Resource, SpanEncoder } from '../types.ts'
+import type { EncodedBatch, ReadableSpan, SpanEncoder } from '../types.ts'
 import { Arena } from './arena.ts'
+import { PendingResources } from './pending-resources.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
 const CHUNK_SPANS = 256
@@ -33,8 +34,7 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
   /** No code but ours runs while spans are taken as they are. */
   readonly leavingBytes = 0
   readonly #admission: Admission
-  /** Resources that had attributes pending when last looked at. */
-  readonly #pending = new Set<Resource>()
+  readonly #resources = new PendingResources()
   #head = new Chunk()
   #tail = this.#head
   #spare: Chunk | undefined
@@ -61,7 +61,7 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     const size = approximateBytes(span)
     const sequence = this.#admission.admit(size)
     if (sequence === REFUSED) return
-    if (isPending(span.resource)) this.#pending.add(span.resource)
+    this.#resources.add(span.resource)
     let chunk = this.#tail
     if (chunk.to === CHUNK_SPANS) chunk = this.#grow()
     chunk.spans[chunk.to] = span
@@ -105,8 +105,7 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     for (let chunk: Chunk | undefined = this.#head; chunk !== undefined; chunk = chunk.next) {
       for (let i = chunk.from; i < chunk.to; i++) {
         if ((chunk.sequences[i] as number) <= sequence) continue
-        const span = chunk.spans[i] as ReadableSpan
-        const name = String((span.instrumentationScope ?? span.instrumentationLibrary)?.name)
+        const name = scopeNameOf(chunk.spans[i] as ReadableSpan)
         scopes.set(name, (scopes.get(name) ?? 0) + 1)
       }
     }
@@ -114,10 +113,7 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
   }
 
   whenReady(): Promise<void> | undefined {
-    for (const resource of this.#pending) if (!isPending(resource)) this.#pending.delete(resource)
-    if (this.#pending.size === 0) return undefined
-    const waits = [...this.#pending].map(async (resource) => resource.waitForAsyncAttributes?.())
-    return Promise.allSettled(waits).then(() => undefined)
+    return this.#resources.whenSettled()
   }
 
   #shift(): ReadableSpan {
@@ -144,14 +140,6 @@ export class SpanRing implements SpanQueue<ReadableSpan[]> {
     this.#tail.next = chunk
     this.#tail = chunk
     return chunk
-  }
-}
-
-function isPending(resource: Resource | undefined): boolean {
-  try {
-    return resource?.asyncAttributesPending === true
-  } catch {
-    return false
   }
 }
 
@@ -287,11 +275,16 @@ export class LateEncodingRing implements SpanQueue<EncodedBatch> {
   }
 }
 
+/** The name of the scope of a span of any SDK. */
+export function scopeNameOf({ instrumentationScope, instrumentationLibrary }: ReadableSpan): string {
+  return String((instrumentationScope ?? instrumentationLibrary)?.name)
+}
+
 /**
  * About what a span costs while it waits as an object: its fixed parts as seen in heap snapshots, and its strings. It
  * bounds memory; it is not the encoded size.
  */
-function approximateBytes(span: ReadableSpan): number {
+export function approximateBytes(span: ReadableSpan): number {
   let bytes = 400
   try {
     bytes += span.name.length + (span.status.message?.length ?? 0) + attributeBytes(span.attributes)

@@ -1,4 +1,11 @@
-import type { ReadableSpan, RecordSink, RecordTable, SpanEncoder } from '../../src/types.ts'
+import {
+  FLAG_ERROR,
+  FLAG_LOCAL_ROOT,
+  type ReadableSpan,
+  type RecordSink,
+  type RecordTable,
+  type SpanEncoder,
+} from '../../src/types.ts'
 
 const SEPARATOR = '\n'.charCodeAt(0)
 
@@ -13,7 +20,10 @@ export class NameEncoder implements SpanEncoder {
 
   encode(span: ReadableSpan, sink: RecordSink): void {
     const record = new TextEncoder().encode(span.name)
-    sink.append(record, 0, record.length, 0, 0, 0)
+    const traceHash = Number.parseInt(span.spanContext().traceId.slice(-8), 16)
+    const isLocalRoot = span.parentSpanContext === undefined || span.parentSpanContext.isRemote === true
+    const flags = (isLocalRoot ? FLAG_LOCAL_ROOT : 0) | (span.status.code === 2 ? FLAG_ERROR : 0)
+    sink.append(record, 0, record.length, 0, traceHash, flags)
   }
 
   frame(records: RecordTable, allocate: (bytes: number) => Uint8Array): Uint8Array {

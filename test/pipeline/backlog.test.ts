@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Arena } from '../../src/pipeline/arena.ts'
 import { LateEncodingRing, SpanRing } from '../../src/pipeline/ring.ts'
+import { TraceArena, TraceRing } from '../../src/pipeline/trace-queue.ts'
+import type { ReadableSpan } from '../../src/types.ts'
 import { NameEncoder } from '../helpers/name-encoder.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
 import { namesOfBatch, openBacklog } from '../helpers/queues.ts'
+import { spanOf } from '../helpers/traces.ts'
 
 const encoder = () => new NameEncoder()
 
@@ -12,6 +15,18 @@ describe.each([
   [
     'a late-encoding ring',
     (limits?: object) => openBacklog((admission) => new LateEncodingRing(encoder(), admission), limits),
+  ],
+  [
+    'encoded spans by trace',
+    (limits?: object) => openBacklog((admission) => new TraceArena(encoder(), admission), limits),
+  ],
+  [
+    'late-encoded spans by trace',
+    (limits?: object) =>
+      openBacklog(
+        (admission) => new TraceRing(admission, (exit) => new LateEncodingRing(encoder(), exit)),
+        limits,
+      ),
   ],
 ])('the backlog over %s', (_name, open) => {
   it('lets a batch wait again at its old place', () => {
@@ -114,5 +129,53 @@ describe('the backlog', () => {
     for (const name of names(5)) backlog.offer(spanNamed(name))
     expect(backlog).toMatchObject({ count: 2, newestSequence: 1 })
     expect(ledger).toMatchObject({ ended: 5, dropped: { queue_full: 3 } })
+  })
+})
+
+describe("the backlog with dropPolicy 'oldest-trace'", () => {
+  const open = (maxQueueSize: number) =>
+    openBacklog<ReadableSpan[]>((admission) => new TraceRing(admission, (exit) => new SpanRing(exit)), {
+      maxQueueSize,
+      dropPolicy: 'oldest-trace',
+    })
+
+  it('lets a batch that waits again stand as long as there is a trace in the queue', () => {
+    const { backlog, ledger } = open(4)
+    for (const name of ['a1', 'a2', 'b1', 'b2']) backlog.offer(spanOf(name.charCodeAt(0), name))
+    const batch = backlog.take(2, Infinity)!
+    backlog.putBack(batch)
+
+    for (const name of ['c1', 'd1', 'e1', 'f1']) backlog.offer(spanOf(name.charCodeAt(0), name))
+
+    expect(ledger.dropped.queue_full).toBe(4)
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['a1', 'a2'])
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['e1', 'f1'])
+  })
+
+  it('gives up a batch that waits again, its oldest span first, where there is nothing else', () => {
+    const { backlog, ledger } = open(4)
+    for (const name of ['a1', 'a2', 'b1', 'b2']) backlog.offer(spanOf(name.charCodeAt(0), name))
+    backlog.putBack(backlog.take(4, Infinity)!)
+    backlog.offer(spanOf(3, 'c1'))
+    expect(ledger.dropped.queue_full).toBe(1)
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['a2', 'b1', 'b2'])
+  })
+
+  it('a page that is hidden takes errors and roots first; the others wait on, and give way oldest first', () => {
+    const { backlog, ledger } = openBacklog((admission) => new TraceArena(encoder(), admission), {
+      maxQueueSize: 6,
+      dropPolicy: 'oldest-trace',
+    })
+    for (const name of ['a1', 'b1!', 'a2', 'c1!', 'd1', 'd2'])
+      backlog.offer(spanOf(name.charCodeAt(0), name, { isError: name.endsWith('!') }))
+
+    expect(namesOfBatch(backlog.takeFirst(2, Infinity)!)).toEqual(['b1!', 'c1!'])
+    expect(backlog).toMatchObject({ count: 4, firstSequence: 0 })
+    for (const name of ['e1', 'e2', 'f1', 'f2', 'f3']) backlog.offer(spanOf(name.charCodeAt(0), name))
+
+    expect(ledger.dropped.queue_full).toBe(3)
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['a1', 'a2', 'd1', 'd2'])
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['f2', 'f3'])
+    expect(backlog.count).toBe(0)
   })
 })
