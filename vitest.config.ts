@@ -9,7 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^#transport$/, replacement: path('src/transport/node-http.ts') },
       { find: /^tailrace$/, replacement: path('src/index.ts') },
-      { find: /^tailrace\/(fan-out|spool|testing)$/, replacement: path('src/$1.ts') },
+      { find: /^tailrace\/(fan-out|kafka|spool|testing)$/, replacement: path('src/$1.ts') },
       { find: /^tailrace\/(\w+)$/, replacement: path('src/lifecycle/$1.ts') },
     ],
   },

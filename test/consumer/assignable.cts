@@ -17,6 +17,7 @@ import * as forExpress from 'tailrace/express'
 import { failover, fanOut } from 'tailrace/fan-out'
 import * as forFastify from 'tailrace/fastify'
 import * as forHono from 'tailrace/hono'
+import { KafkaTraceExporter } from 'tailrace/kafka'
 import * as forKoa from 'tailrace/koa'
 import * as lambda from 'tailrace/lambda'
 import { isRegistered } from 'tailrace/lambda/extension'
@@ -58,6 +59,7 @@ export const ours: SpanExporter[] = theirs
 export const fed = theirs.map((exporter) => new BatchSpanProcessor(exporter))
 
 export const branching: SpanExporter = fanOut([new OTLPTraceExporter(), failover(theirs)])
+export const kafka: sdk2.SpanExporter = new KafkaTraceExporter({ producer: { send: async () => {} } })
 export const branching2: sdk2.SpanExporter = branching
 export const branching1: sdk1.SpanExporter = branching
 

@@ -27,6 +27,7 @@ const SUBPATHS = {
   'fan-out': ['failover', 'fanOut'],
   fastify: ['flushAfterResponse'],
   hono: ['flushAfterResponse'],
+  kafka: ['KafkaTraceExporter'],
   koa: ['flushAfterResponse'],
   lambda: ['registerExtension', 'wrapHandler'],
   next: ['flushEachRequest', 'wrapHandler'],
