@@ -1,8 +1,8 @@
 /** The shapes that the stages of the pipeline share. */
 import type { Attributes } from '@opentelemetry/api'
 import type { PageAttempt, PageSender } from './page.ts'
-import type { BlockingSender, SpooledCount } from './spill.ts'
 import type { ReadableSpan, SpanExporter } from './span.ts'
+import type { BlockingSender, SpooledCount } from './spill.ts'
 
 export type * from './span.ts'
 

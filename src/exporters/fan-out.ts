@@ -7,7 +7,9 @@
  *
  * so that they share nothing that one could hold up for another.
  */
+import { monotonicNow } from '../pipeline/deadline.ts'
 import type { CallOptions } from '../pipeline/flush.ts'
+import type { FlushSyncCall } from '../pipeline/flush-sync.ts'
 import type { BranchingExporter, Pipeline } from '../pipeline/pipeline.ts'
 import { callBack } from '../pipeline/report.ts'
 import {
@@ -106,32 +108,18 @@ class Branches implements Pipeline {
   }
 
   async flush(call: CallOptions): Promise<FlushResult> {
-    const destinations = await Promise.all(this.#pipelines.map((pipeline) => pipeline.flush(call)))
-    const { status, error } =
-      destinations.find((result) => result.status === 'timeout') ??
-      destinations.find((result) => result.status === 'failure') ??
-      (destinations[0] as FlushResult)
-    const result: FlushResult = {
-      status,
-      exported: 0,
-      rejected: 0,
-      failed: 0,
-      dropped: 0,
-      pending: 0,
-      openSpans: call.openSpans,
-      durationMillis: 0,
-      destinations,
-    }
-    for (const each of destinations) {
-      result.exported += each.exported
-      result.rejected += each.rejected
-      result.failed += each.failed
-      result.dropped += each.dropped
-      result.pending += each.pending
-      result.durationMillis = Math.max(result.durationMillis, each.durationMillis)
-    }
-    if (error !== undefined) result.error = error
-    return result
+    const results = await Promise.all(this.#pipelines.map((pipeline) => pipeline.flush(call)))
+    return { ...sumOf(results), openSpans: call.openSpans, destinations: results }
+  }
+
+  /** One after the other, each within its share of the time that is left. */
+  flushSync({ post, timeoutMillis }: FlushSyncCall): Omit<FlushResult, 'openSpans'> {
+    const endsAt = monotonicNow() + timeoutMillis
+    const results = this.#pipelines.map((pipeline, i) => {
+      const share = Math.max(0, endsAt - monotonicNow()) / (this.#pipelines.length - i)
+      return { ...pipeline.flushSync({ post, timeoutMillis: share }), openSpans: 0 }
+    })
+    return { ...sumOf(results), destinations: results }
   }
 
   pageHidden(isLast: boolean): boolean {
@@ -160,9 +148,38 @@ class Branches implements Pipeline {
       sum.pending += stats.pending
       sum.pendingBytes += stats.pendingBytes
       sum.inFlight += stats.inFlight
+      if (stats.spooled !== undefined) sum.spooled = (sum.spooled ?? 0) + stats.spooled
       for (const reason of Object.keys(sum.dropped) as DropReason[])
         sum.dropped[reason] += stats.dropped[reason]
     }
     return sum
   }
+}
+
+/** What became of the spans at all destinations; the status is the worst of theirs. */
+function sumOf(results: readonly FlushResult[]): Omit<FlushResult, 'openSpans'> {
+  const { status, error } =
+    results.find((result) => result.status === 'timeout') ??
+    results.find((result) => result.status === 'failure') ??
+    (results[0] as FlushResult)
+  const sum: Omit<FlushResult, 'openSpans'> = {
+    status,
+    exported: 0,
+    rejected: 0,
+    failed: 0,
+    dropped: 0,
+    pending: 0,
+    durationMillis: 0,
+  }
+  for (const each of results) {
+    sum.exported += each.exported
+    sum.rejected += each.rejected
+    sum.failed += each.failed
+    sum.dropped += each.dropped
+    sum.pending += each.pending
+    sum.durationMillis = Math.max(sum.durationMillis, each.durationMillis)
+    if (each.spooled !== undefined) sum.spooled = (sum.spooled ?? 0) + each.spooled
+  }
+  if (error !== undefined) sum.error = error
+  return sum
 }
