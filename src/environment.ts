@@ -73,12 +73,6 @@ export function environmentNumber(name: string, { min, max, integer }: NumberRan
   )
 }
 
-/** `true` or `false` in any case; `undefined` when unset, or anything else, with one warning. Never throws. */
-export function environmentBoolean(name: string): boolean | undefined {
-  const value = environmentEnum(name, ['true', 'false'])
-  return value && value === 'true'
-}
-
 /** One of `values`, in any case; `undefined` when unset, or anything else, with one warning. Never throws. */
 export function environmentEnum<const T extends string>(name: string, values: readonly T[]): T | undefined {
   return parsed(name, (value) => values.find((known) => known === value.toLowerCase()), values.join(' or '))

@@ -11,7 +11,7 @@ export const WORD_COPY_MAX = 96
 /** What a record may take: no request may be larger. An array without end stops here. */
 const BYTES_MAX = 2 ** 26
 
-export const utf8 = /* @__PURE__ */ new TextEncoder()
+const utf8 = /* @__PURE__ */ new TextEncoder()
 
 /**
  * A growing buffer. `at` is where the next byte goes. Whatever may grow it replaces `bytes` and `view`: neither may be

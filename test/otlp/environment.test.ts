@@ -223,20 +223,20 @@ describe('reading the environment', () => {
     expect(log).toHaveLength(3)
   })
 
-  it('B47: booleans in any case; anything else is warned about once per value', async () => {
-    const { environmentBoolean } = await fresh()
-    const results = ['TRUE', 'false', '1', '1', 'yes'].map((value) => {
+  it('B47: one of several values, in any case; anything else is warned about once per value', async () => {
+    const { environmentEnum } = await fresh()
+    const results = ['GZIP', 'none', '1', '1', 'yes'].map((value) => {
       vi.stubEnv('TAILRACE_TEST', value)
-      return environmentBoolean('TAILRACE_TEST')
+      return environmentEnum('TAILRACE_TEST', ['none', 'gzip'])
     })
-    expect(results).toEqual([true, false, undefined, undefined, undefined])
+    expect(results).toEqual(['gzip', 'none', undefined, undefined, undefined])
     expect(log).toHaveLength(2)
   })
 
   it('B59: a value in a warning is cut short', async () => {
-    const { environmentBoolean } = await fresh()
+    const { environmentEnum } = await fresh()
     vi.stubEnv('TAILRACE_TEST', 'x'.repeat(10_000))
-    environmentBoolean('TAILRACE_TEST')
+    environmentEnum('TAILRACE_TEST', ['none', 'gzip'])
     expect(log[0]!.length).toBeLessThan(250)
   })
 
