@@ -15,7 +15,7 @@ const publicEntries = Object.values(exports)
   .filter((path) => path !== 'src/lambda/extension.ts')
 
 /** What the fixtures install for the programs that run there. */
-const ofFixtures = ['test/runtimes/fixtures'].flatMap((folder) =>
+const ofFixtures = ['test/runtimes/fixtures', 'test/compat/fixtures'].flatMap((folder) =>
   readdirSync(new URL(folder, import.meta.url)).flatMap((name) => {
     const text = readFileSync(new URL(`${folder}/${name}/package.json`, import.meta.url), 'utf8')
     const { dependencies, devDependencies, optionalDependencies } = JSON.parse(text) as Record<string, object>
@@ -32,12 +32,13 @@ const config = {
     'bench/{harness/{child,receiver}.ts,programs/*}',
     'tsdown.config.ts',
     'test/{consumer,examples,mutants,programs}/**/*.{ts,tsx,mts,cts,mjs,cjs}',
+    'test/compat/{bundlers/*.mjs,core/program.ts,sdk/*}',
     'vitest.*.config.ts',
   ],
   ignore: ['test/**/fixtures/**'],
   // Types that a signature names are exported with it.
   ignoreExportsUsedInFile: { interface: true, type: true },
-  // These are resolved in the fixtures.
+  // These are resolved in the fixtures; `sdk.js` is put beside its programs there.
   ignoreDependencies: [
     ...ofFixtures.filter((name) => !(name in devDependencies)),
     'next/server',
@@ -45,6 +46,7 @@ const config = {
     // Plug-ins of size-limit, which finds them by their names.
     '@size-limit/.*',
   ],
+  ignoreUnresolved: ['./sdk.js'],
   rules: { duplicates: 'off' },
   // Found on the machine, or said to be missing.
   ignoreBinaries: ['go', 'openssl', 'unshare'],

@@ -21,6 +21,7 @@ export default defineConfig({
       'test/runtimes/**',
       'test/interop/**',
       'test/durable/**',
+      'test/compat/**',
     ],
     pool: 'forks',
     // Left alone, two cores would get a single worker.
