@@ -32,6 +32,12 @@ export interface SpoolOptions {
 /** An exporter with a spool. */
 export interface SpoolExporter extends SpanExporter {
   forceFlush(): Promise<void>
+  /**
+   * Replays what waits now, for a short program that would end before it is replayed in the background: until nothing waits
+   * any more, the backend is found to be away, or time is up. Never rejects.
+   * @param options - `timeoutMillis` defaults to 2000.
+   */
+  replay(options?: { readonly timeoutMillis?: number | undefined }): Promise<SpoolStats>
   /** What this process has written, replayed and given up, and what waits. */
   stats(): SpoolStats
 }
@@ -70,12 +76,14 @@ export function spool(exporter: SpanExporter, options: SpoolOptions): SpoolExpor
 class Spool implements EncodingExporter, SpoolExporter {
   readonly #store: SpoolStore
   readonly #sender: PipelineExporter
+  readonly #replayer: Replayer
   #standalone: StandaloneExport | undefined
 
   constructor(inner: PipelineExporter, limits: SpoolLimits, maxReplaysPerSecond: number) {
     const store = new SpoolStore(limits)
     this.#store = store
-    this.#sender = spoolingSender(inner, store, new Replayer(store, inner, maxReplaysPerSecond))
+    this.#replayer = new Replayer(store, inner, maxReplaysPerSecond)
+    this.#sender = spoolingSender(inner, store, this.#replayer)
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
@@ -88,6 +96,15 @@ class Spool implements EncodingExporter, SpoolExporter {
 
   shutdown(): Promise<void> {
     return this.#alone().shutdown()
+  }
+
+  async replay({
+    timeoutMillis = 2000,
+  }: {
+    readonly timeoutMillis?: number | undefined
+  } = {}): Promise<SpoolStats> {
+    await this.#replayer.all(timeoutMillis)
+    return this.stats()
   }
 
   stats(): SpoolStats {

@@ -38,6 +38,8 @@ export class Replayer {
   #failures = 0
   #timer: Timer = NO_TIMER
   #nextAt = Infinity
+  /** The backend is away, or asked for a pause: nothing is sent sooner. */
+  #heldUntil = 0
   #yieldingSince: number | undefined
   #isStarted = false
   #isStopped = false
@@ -76,15 +78,39 @@ export class Replayer {
     this.#freshInFlight--
     if (outcome.kind === 'retryable') {
       this.#hold(this.#backoffMillis(), outcome.retryAfterMillis)
-    } else if (this.#store.waitingFiles > 0) {
-      this.#failures = 0
-      this.#schedule(Math.min(this.#millisBetween, this.#nextAt - monotonicNow()))
+      return
     }
+    this.#failures = this.#heldUntil = 0
+    if (this.#store.waitingFiles > 0) this.#scheduleBy(this.#millisBetween)
   }
 
   /** Something was written. */
   written(): void {
-    this.#schedule(Math.min(this.#backoffMillis(), this.#nextAt - monotonicNow()))
+    this.#scheduleBy(FIRST_BACKOFF_MILLIS)
+  }
+
+  /**
+   * Sends what waits now, no faster than ever, for a caller who waits: until nothing waits, the backend is found to be away,
+   * or time is up. What is on its way then goes on.
+   */
+  async all(timeoutMillis: number): Promise<void> {
+    let timer = NO_TIMER
+    let isOver = false
+    const timeout = new Promise<void>((resolve) => {
+      timer = startTimer(resolve, timeoutMillis, true)
+    })
+    const sendAll = async () => {
+      while (!isOver && !this.#isStopped) {
+        await this.#running
+        if (this.#running !== undefined) continue
+        this.#timer.cancel()
+        if ((await this.#begin()) !== this.#millisBetween) return
+        await new Promise<void>((resolve) => startTimer(resolve, this.#millisBetween, true))
+      }
+    }
+    await Promise.race([sendAll(), timeout])
+    isOver = true
+    timer.cancel()
   }
 
   #backoffMillis(): number {
@@ -93,14 +119,21 @@ export class Replayer {
 
   /** Nothing is sent for so long. */
   #hold(millis: number, serverMillis = 0): void {
-    this.#schedule(Math.max(millis, serverMillis, this.#nextAt - monotonicNow() || 0))
+    this.#heldUntil = Math.max(this.#heldUntil, monotonicNow() + Math.max(millis, serverMillis))
+    this.#schedule(Math.max(0, this.#nextAt - monotonicNow()))
+  }
+
+  /** Looks no later than that, unless it must not. */
+  #scheduleBy(millis: number): void {
+    this.#schedule(Math.min(millis, this.#nextAt - monotonicNow()))
   }
 
   #schedule(millis: number): void {
     if (this.#isStopped || !this.#isStarted || this.#running !== undefined) return
     this.#timer.cancel()
-    const delay = Number.isFinite(millis) ? Math.max(0, millis) : IDLE_LOOK_MILLIS
-    this.#nextAt = monotonicNow() + delay
+    const now = monotonicNow()
+    const delay = Math.max(0, Math.min(millis, IDLE_LOOK_MILLIS), this.#heldUntil - now)
+    this.#nextAt = now + delay
     this.#timer = startTimer(() => this.#look(), delay)
   }
 
@@ -113,20 +146,26 @@ export class Replayer {
         return
       }
     }
+    this.#begin()
+  }
+
+  /** Sends one file, then looks again when it is time. Answers with when that is, in milliseconds. */
+  #begin(): Promise<number> {
     this.#yieldingSince = undefined
     let delay = IDLE_LOOK_MILLIS
-    this.#running = suppressTracing(() => this.#replay())
-      .then(
-        (millis) => {
-          delay = millis
-        },
-        (cause) => log('error', `replaying the spool failed: ${describe(cause)}`),
-      )
-      .then(() => {
-        this.#running = undefined
-        this.#nextAt = Infinity
-        this.#schedule(delay)
-      })
+    const running = suppressTracing(() => this.#replay()).then(
+      (millis) => {
+        delay = millis
+      },
+      (cause) => log('error', `replaying the spool failed: ${describe(cause)}`),
+    )
+    this.#running = running
+    return running.then(() => {
+      this.#running = undefined
+      this.#nextAt = Infinity
+      this.#schedule(delay)
+      return delay
+    })
   }
 
   /** Sends one file. Answers with when to look again, in milliseconds. */
@@ -139,11 +178,11 @@ export class Replayer {
       await this.#store.release(claim)
       if (this.#failed.has(base)) this.#failed.clear()
       this.#failed.add(base)
-      const backoffMillis = this.#backoffMillis()
+      this.#hold(this.#backoffMillis(), outcome?.retryAfterMillis)
       this.#failures++
-      return Math.max(backoffMillis, outcome?.retryAfterMillis ?? 0)
+      return this.#heldUntil - monotonicNow()
     }
-    this.#failures = 0
+    this.#failures = this.#heldUntil = 0
     this.#failed.delete(base)
     if (outcome.kind === 'delivered') await this.#store.delivered(claim, outcome.rejected)
     else if (outcome.kind === 'too_large' && claim.spanCount > 1) await this.#store.split(claim)

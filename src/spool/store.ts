@@ -96,10 +96,10 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   }
 
   async delivered(claim: Claim, rejected: number): Promise<void> {
+    await this.#try(() => run(this.#directory.remove(claim)))
     this.#replayed.files++
     this.#replayed.spans += claim.spanCount - rejected
     this.#replayed.rejected += rejected
-    await this.#try(() => run(this.#directory.remove(claim)))
   }
 
   async refused({ entry }: Claim, why: string): Promise<void> {

@@ -16,11 +16,11 @@ beforeAll(async () => {
 
 describe.each(['in the background', 'at once'])('a writer that writes %s', (program) => {
   test.each([
-    { what: 'killed', powerCut: '' },
-    { what: 'killed, with all that was not synced lost', powerCut: 'yes' },
+    ['killed', ''],
+    ['killed, and all lost that was not synced,', 'yes'],
   ])(
-    '$what right before, within and after each write, fsync and rename loses nothing that it reported',
-    async ({ powerCut }) => {
+    '%s right before, within and after each write, fsync and rename loses nothing that it reported',
+    async (_what, powerCut) => {
       const spool = new CrashingSpool(bundle)
       const { end, calls } = await spool.run(program)
       expect(end).toBe(0)

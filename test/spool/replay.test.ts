@@ -48,7 +48,8 @@ describe('what lies in a spool', { timeout: 30_000 }, () => {
     end(processor, 'fresh')
     expect(await processor.flush()).toMatchObject({ status: 'success' })
 
-    await vi.waitFor(() => expect(filesIn(directory)).toEqual([]), PATIENCE)
+    await vi.waitFor(() => expect(exporter.stats().replayed.files).toBe(2), PATIENCE)
+    expect(filesIn(directory)).toEqual([])
     expect(spansAt(collector)).toEqual(['first', 'second', 'fresh', 'first', 'second'])
     expect(exporter.stats()).toMatchObject({
       written: { files: 2, spans: 2 },
@@ -96,11 +97,11 @@ describe('what lies in a spool', { timeout: 30_000 }, () => {
 
     const processes = [1, 2, 3].map(() => next(collector, directory))
 
-    await vi.waitFor(() => expect(filesIn(directory)).toEqual([]), PATIENCE)
+    const replayed = () => processes.map(({ exporter }) => exporter.stats().replayed.files)
+    await vi.waitFor(() => expect(replayed().reduce((sum, files) => sum + files)).toBe(30), PATIENCE)
+    expect(filesIn(directory)).toEqual([])
     expect(spansAt(collector).sort()).toEqual(names(30).sort())
-    const replayed = processes.map(({ exporter }) => exporter.stats().replayed.files)
-    expect(replayed.reduce((sum, files) => sum + files)).toBe(30)
-    expect(Math.min(...replayed)).toBeGreaterThan(0)
+    expect(Math.min(...replayed())).toBeGreaterThan(0)
   })
 
   it('comes no faster than it may', async () => {
@@ -183,6 +184,52 @@ describe('what lies in a spool', { timeout: 30_000 }, () => {
 
     await vi.waitFor(() => expect(exporter.stats().replayed.files).toBe(1), PATIENCE)
     expect(exporter.stats().replayed).toEqual({ files: 1, spans: 1, rejected: 2 })
+  })
+
+  it('is left alone for as long as the backend has asked for', async () => {
+    const directory = temporaryDirectory()
+    const collector = await runningCollector()
+    collector.script(answers(503, { headers: { 'retry-after': '3' } }))
+    const { processor } = next(collector, directory)
+    end(processor, 'a')
+    const startedAt = performance.now()
+    await processor.flush({ timeoutMillis: 1000 })
+    expect(spansIn(directory)).toEqual(['a'])
+
+    await collector.whenRequests(2)
+
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(2950)
+    await vi.waitFor(() => expect(filesIn(directory)).toEqual([]), PATIENCE)
+  })
+
+  it('is replayed for who asks, at once, until nothing waits', async () => {
+    const directory = temporaryDirectory()
+    await leave(directory, ['a'], ['b'], ['c'])
+    const collector = await runningCollector()
+    const { exporter } = next(collector, directory)
+
+    const stats = await exporter.replay({ timeoutMillis: 10_000 })
+
+    expect(stats).toMatchObject({ replayed: { files: 3, spans: 3 }, waiting: { files: 0 } })
+    expect(spansAt(collector)).toEqual(['a', 'b', 'c'])
+  })
+
+  it('is replayed for who asks no longer than he waits, nor where the backend is away', async () => {
+    const directory = temporaryDirectory()
+    await leave(directory, ['a'], ['b'])
+    const collector = await runningCollector()
+    collector.script(answers(503))
+    collector.otherwise({ stage: 'request', act() {} })
+    const { exporter } = next(collector, directory)
+
+    const away = await exporter.replay({ timeoutMillis: 10_000 })
+    const startedAt = performance.now()
+    const hanging = await exporter.replay({ timeoutMillis: 200 })
+
+    expect(away.replayed.files).toBe(0)
+    expect(collector.requests).toHaveLength(2)
+    expect(hanging.replayed.files).toBe(0)
+    expect(performance.now() - startedAt).toBeLessThan(1500)
   })
 
   it('is let go of when the process shuts down meanwhile', async () => {

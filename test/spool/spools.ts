@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import { type SpoolOptions, spool } from '../../src/spool.ts'
 import { namesOf } from '../helpers/gates.ts'
@@ -11,7 +11,8 @@ import { type Collector, startCollector } from '../helpers/misbehaving-collector
 /** A directory that is gone after the test. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'tailrace-spool-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  // A processor that is shut down without waiting lets go of its file meanwhile.
+  onTestFinished(() => vi.waitFor(() => rmSync(directory, { recursive: true, force: true })))
   return directory
 }
 
