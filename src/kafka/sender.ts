@@ -25,6 +25,16 @@ export interface KafkaConfiguration {
 
 const DELIVERED: Outcome = { kind: 'delivered', rejected: 0 }
 
+/** Attempts that wait for one send in vain before it is given up: a client may have lost it. */
+const MAX_WAITS = 2
+
+interface Sending {
+  readonly batch: EncodedBatch
+  readonly outcome: Promise<Outcome>
+  /** Attempts that have ended before it did. */
+  waits: number
+}
+
 /** A key, and what a client and the broker put around a message. */
 const MESSAGE_OVERHEAD_BYTES = 128
 
@@ -40,7 +50,7 @@ export class KafkaSender implements PipelineExporter {
   readonly defaultBatchBytes: number
   readonly #configuration: KafkaConfiguration
   /** What the client is sending, or has sent for an attempt that had timed out: the next one has its outcome. */
-  #sending: { readonly batch: EncodedBatch; readonly outcome: Promise<Outcome> } | undefined
+  #sending: Sending | undefined
   #isShutDown = false
 
   constructor(configuration: KafkaConfiguration) {
@@ -62,20 +72,26 @@ export class KafkaSender implements PipelineExporter {
     while (this.#sending !== undefined && this.#sending.batch !== batch) {
       const earlier = this.#sending
       await unlessAborted(earlier.outcome, signal)
-      if (signal.aborted) return stillSending()
+      if (signal.aborted) return this.#waitedInVain(earlier)
       // Its own attempt has given up on it, and no other has come to ask.
       if (this.#sending === earlier) this.#sending = undefined
     }
-    const sending = this.#sending ?? { batch, outcome: this.#produce(batch) }
+    const sending = this.#sending ?? { batch, outcome: this.#produce(batch), waits: 0 }
     this.#sending = sending
     let outcome: Outcome | undefined
     const settled = sending.outcome.then((each) => {
       outcome = each
     })
     await unlessAborted(settled, signal)
-    if (outcome === undefined) return stillSending()
+    if (outcome === undefined) return this.#waitedInVain(sending)
     if (this.#sending === sending) this.#sending = undefined
     return outcome
+  }
+
+  /** Nobody knows yet. The next attempt joins it, if it is not the last that does. */
+  #waitedInVain(sending: Sending): Outcome {
+    if (++sending.waits === MAX_WAITS && this.#sending === sending) this.#sending = undefined
+    return { kind: 'retryable', error: new ExportError('timeout', 'the producer is still sending') }
   }
 
   /** The request that was sending has died. */
@@ -137,9 +153,4 @@ export class KafkaSender implements PipelineExporter {
 /** The same memory, as Node's clients want it. */
 function buffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength)
-}
-
-/** Nobody knows yet: the next attempt joins it. */
-function stillSending(): Outcome {
-  return { kind: 'retryable', error: new ExportError('timeout', 'the producer is still sending') }
 }

@@ -79,7 +79,8 @@ export function build(recipe: Recipe): void {
   }
 }
 
-function go(args: string[], folder: string): string {
+/** Runs Go. Answers what it prints. @throws if it fails. */
+export function go(args: string[], folder: string): string {
   return execFileSync('go', args, {
     cwd: folder,
     env: environment(),
@@ -94,16 +95,19 @@ function environment(): NodeJS.ProcessEnv {
   return { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-buildvcs=false', GOWORK: 'off' }
 }
 
-function cacheFolder(): string {
+/** Where what was built is kept. */
+export function cacheFolder(): string {
   const { TAILRACE_INTEROP_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env
   const ofUser = XDG_CACHE_HOME || LOCALAPPDATA || join(homedir(), '.cache')
   return TAILRACE_INTEROP_CACHE || join(ofUser, 'tailrace-interop')
 }
 
-function program(name: string): string {
+/** How the system calls a program's file. */
+export function program(name: string): string {
   return process.platform === 'win32' ? `${name}.exe` : name
 }
 
-function shortHash(...texts: string[]): string {
+/** Changes with every text. */
+export function shortHash(...texts: string[]): string {
   return createHash('sha256').update(texts.join('\n')).digest('hex').slice(0, 12)
 }

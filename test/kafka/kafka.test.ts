@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { KafkaRecord } from '../../src/kafka/producer.ts'
 import { splitByTrace } from '../../src/kafka/split.ts'
@@ -161,11 +162,25 @@ describe('the Kafka exporter', () => {
     })
     end(processor, 'a')
     processor.flush({ timeoutMillis: 0 })
-    await vi.advanceTimersByTimeAsync(20_000)
+    await vi.advanceTimersByTimeAsync(1_300)
     expect(producer.records).toHaveLength(1)
     answer()
     await vi.advanceTimersByTimeAsync(60_000)
     expect(producer.records).toHaveLength(1)
+    expect(expectBalance(processor)).toMatchObject({ exported: 1, pending: 0 })
+  })
+
+  it('B28: a send that never settles is given up after two attempts, and the batch is sent anew', async () => {
+    vi.useFakeTimers()
+    let sends = 0
+    const { producer, processor } = open({
+      timeoutMillis: 1_000,
+      answer: () => (++sends === 1 ? new Promise(() => {}) : undefined),
+    })
+    end(processor, 'a')
+    processor.flush({ timeoutMillis: 0 })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(namesIn(producer.records)).toEqual(['a', 'a'])
     expect(expectBalance(processor)).toMatchObject({ exported: 1, pending: 0 })
   })
 
@@ -227,4 +242,9 @@ describe('a request cut by trace', () => {
   it('is not cut when one span alone is too large', () => {
     expect(splitByTrace(body, 300)).toBeUndefined()
   })
+})
+
+it("README prints the Collector's configuration that the test with Kafka runs", () => {
+  const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+  expect(read('README.md')).toContain(read('test/durable/kafka/collector.yaml'))
 })
