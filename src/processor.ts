@@ -9,7 +9,7 @@ import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { type BranchingExporter, openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { show } from './pipeline/report.ts'
-import { suppressTracing } from './pipeline/suppress.ts'
+import { suppressTracingHere } from './pipeline/suppress.ts'
 import { isLocalRoot } from './pipeline/trace-queue.ts'
 import { INVOCATION } from './request.ts'
 import { type BlockingPost, FLUSH_SYNC } from './spill.ts'
@@ -115,7 +115,7 @@ export class BatchSpanProcessor {
       const hasStarted = this.#openSpans.ended(spanContext.spanId)
       if (this.#isShutDown) this.#pipeline.refuse('already_shutdown')
       else if (hasStarted && isOfSdk(span) && !this.#encodingMakesSpans) this.#takeIn(span)
-      else suppressTracing(() => this.#takeIn(span))
+      else suppressTracingHere(() => this.#takeIn(span))
     } catch {
       // Something that is no span.
       this.#pipeline.refuse('encode_error')

@@ -2,10 +2,8 @@
 import { context, createContextKey, ROOT_CONTEXT } from '@opentelemetry/api'
 
 // `@opentelemetry/core` makes the same key from the same text in 1.30, 2.x and 3.x; a test holds it against each.
-const SUPPRESSED = /* @__PURE__ */ ROOT_CONTEXT.setValue(
-  /* @__PURE__ */ createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING'),
-  true,
-)
+const SUPPRESS_TRACING = /* @__PURE__ */ createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
+const SUPPRESSED = /* @__PURE__ */ ROOT_CONTEXT.setValue(SUPPRESS_TRACING, true)
 
 /**
  * Runs `work` in a context in which instrumentations make no spans. With a synchronous context manager that holds
@@ -13,4 +11,9 @@ const SUPPRESSED = /* @__PURE__ */ ROOT_CONTEXT.setValue(
  */
 export function suppressTracing<Result>(work: () => Result): Result {
   return context.with(SUPPRESSED, work)
+}
+
+/** The same for work that has to know in whose request it runs: the rest of the context stays as it is. */
+export function suppressTracingHere<Result>(work: () => Result): Result {
+  return context.with(context.active().setValue(SUPPRESS_TRACING, true), work)
 }
