@@ -57,7 +57,7 @@ export const CLIENTS = {
   },
 }
 
-export const TOPIC = 'otlp_spans'
+const TOPIC = 'otlp_spans'
 
 export class Cluster {
   readonly brokers: string[]
