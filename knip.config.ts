@@ -15,12 +15,16 @@ const publicEntries = Object.values(exports)
   .filter((path) => path !== 'src/lambda/extension.ts')
 
 /** What the fixtures install for the programs that run there. */
-const ofFixtures = ['test/runtimes/fixtures', 'test/compat/fixtures', 'test/durable/fixtures'].flatMap((folder) =>
-  readdirSync(new URL(folder, import.meta.url)).flatMap((name) => {
-    const text = readFileSync(new URL(`${folder}/${name}/package.json`, import.meta.url), 'utf8')
-    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(text) as Record<string, object>
-    return Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies })
-  }),
+const ofFixtures = ['test/runtimes/fixtures', 'test/compat/fixtures', 'test/durable/fixtures'].flatMap(
+  (folder) =>
+    readdirSync(new URL(folder, import.meta.url)).flatMap((name) => {
+      const text = readFileSync(new URL(`${folder}/${name}/package.json`, import.meta.url), 'utf8')
+      const { dependencies, devDependencies, optionalDependencies } = JSON.parse(text) as Record<
+        string,
+        object
+      >
+      return Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies })
+    }),
 )
 
 const config = {
