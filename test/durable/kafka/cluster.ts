@@ -50,7 +50,10 @@ export const CLIENTS = {
   '@platformatic/kafka': {
     compression: 'gzip' as unknown,
     async connect(bootstrapBrokers: string[]): Promise<KafkaProducer> {
-      const producer = new platformatic.Producer({ clientId: 'tailrace', bootstrapBrokers, idempotent: true })
+      // Otherwise it asks a dead broker for five minutes, before it looks who leads its partitions now.
+      const metadataMaxAge = 1_000
+      const options = { clientId: 'tailrace', bootstrapBrokers, idempotent: true, metadataMaxAge }
+      const producer = new platformatic.Producer(options)
       onTestFinished(() => producer.close())
       return producer
     },
