@@ -21,6 +21,7 @@ export interface AttemptResult {
 
 /** An attempt on its way. */
 export class OpenAttempt {
+  readonly startedAt = monotonicNow()
   readonly controller = new AbortController()
   /** Beats while the attempt's clock is running. */
   readonly pulse: Pulse

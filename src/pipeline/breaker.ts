@@ -45,6 +45,14 @@ export class CircuitBreaker {
     return this.isOpen ? Math.max(0, this.#probeDueAt - now) : 0
   }
 
+  /**
+   * Whether an attempt that began then is this period's probe. One from before the breaker opened is none, and neither is
+   * one without an answer for a whole period: nobody can tell whether it will ever have one.
+   */
+  isProbe(startedAt: number, now: number): boolean {
+    return this.isOpen && startedAt >= this.#probeDueAt && now - startedAt < this.#options.probeIntervalMillis
+  }
+
   succeeded(): void {
     this.#failures = 0
   }

@@ -37,11 +37,20 @@ export class Pace {
     return this.#breaker?.isOpen ?? false
   }
 
+  /** How long the open breaker lets nothing through, in milliseconds; 0 when a probe is due. */
+  probeWaitMillis(now: number): number {
+    return this.#breaker?.waitMillis(now) ?? 0
+  }
+
+  /** Whether an attempt that began then is the probe that the open breaker lets through just now. */
+  isProbe(startedAt: number, now: number): boolean {
+    return this.#breaker?.isProbe(startedAt, now) ?? false
+  }
+
   /** How long earlier failures hold up the next attempt, in milliseconds. */
   failureWaitMillis(now: number, haste: Haste): number {
     let until = haste.ignoresServerDelay ? 0 : this.#serverDelayUntil
-    if (this.isOpen && !haste.ignoresBreaker)
-      until = Math.max(until, now + (this.#breaker?.waitMillis(now) ?? 0))
+    if (this.isOpen && !haste.ignoresBreaker) until = Math.max(until, now + this.probeWaitMillis(now))
     else if (!haste.cutsBackoff) until = Math.max(until, this.#backoffUntil)
     return Math.max(0, until - now)
   }

@@ -1,17 +1,14 @@
 /** One flush in one request: see `RequestDrains`. */
 import type { RequestScope } from '../request.ts'
-import type { ExportError, FlushResult, Sender } from '../types.ts'
+import type { ExportError, FlushResult } from '../types.ts'
 import { makeAttempt, OpenAttempt } from './attempt.ts'
-import type { Backlog } from './backlog.ts'
-import type { LeaseBooks } from './books.ts'
 import { circuitOpen } from './breaker.ts'
 import { MAX_DELAY_MILLIS, monotonicNow } from './deadline.ts'
-import type { DrainOptions } from './drain.ts'
 import { ExporterHooks } from './exporter-hooks.ts'
 import { type CallOptions, FlushCall } from './flush.ts'
 import { Lease } from './lease.ts'
-import { Pulse, type Turns } from './pulse.ts'
-import type { ResourcePatience } from './resource-patience.ts'
+import { Pulse } from './pulse.ts'
+import { pendingThrough, type SharedState } from './shared-state.ts'
 import { suppressTracing } from './suppress.ts'
 import { EventLoopTurns, Wait } from './wait.ts'
 
@@ -25,23 +22,6 @@ const HANGING_EXPORTER_MILLIS = 1000
 /** What happened to the spans of a caller is no longer counted so long after its deadline, in milliseconds. */
 const TALLY_GRACE_MILLIS = 60_000
 
-/** What the drains of one processor have in common: data, and nothing that belongs to a request. */
-export interface SharedState<Payload> {
-  readonly backlog: Backlog<Payload>
-  readonly sender: Sender<Payload>
-  readonly books: LeaseBooks
-  readonly options: DrainOptions
-  /** Those that have a batch out. */
-  readonly active: Set<RequestDrain<Payload>>
-  /** Shutdowns that have not settled. */
-  readonly shutdowns: Set<RequestDrain<Payload>>
-  isClosed: boolean
-  readonly turns: Turns
-  readonly resourcePatience: ResourcePatience
-  /** The exporter's own flush did not end in time, perhaps because it waits for a request that has died. */
-  exporterHangs: boolean
-}
-
 /** One flush or shutdown: sends what it covers and nobody else has taken, and waits for the rest. */
 export class RequestDrain<Payload> {
   readonly lease: Lease<Payload>
@@ -52,7 +32,7 @@ export class RequestDrain<Payload> {
   attempt: OpenAttempt | undefined
   /** What that attempt sends. */
   payload: Payload | undefined
-  readonly #shared: SharedState<Payload>
+  readonly #shared: SharedState<Payload, RequestDrain<Payload>>
   readonly #options: CallOptions
   readonly #call: FlushCall
   readonly #wait = new Wait()
@@ -62,7 +42,11 @@ export class RequestDrain<Payload> {
   #awaitedResources = false
   #pollMillis = FIRST_POLL_MILLIS
 
-  constructor(shared: SharedState<Payload>, options: CallOptions, request: RequestScope | undefined) {
+  constructor(
+    shared: SharedState<Payload, RequestDrain<Payload>>,
+    options: CallOptions,
+    request: RequestScope | undefined,
+  ) {
     const { backlog, books, sender } = shared
     this.#shared = shared
     this.#options = options
@@ -130,6 +114,10 @@ export class RequestDrain<Payload> {
 
   async #step(): Promise<void> {
     this.#takeFromTheDead()
+    if (this.#isTurnedAway()) {
+      this.#giveUp(circuitOpen())
+      return
+    }
     if (!this.#maySend()) {
       await this.#poll()
       return
@@ -138,7 +126,8 @@ export class RequestDrain<Payload> {
     if (pauseMillis > 0) {
       // Nobody can tell whether this request lives to the end of the pause.
       if (this.lease.isOut) this.#handBack()
-      if (!this.#isSettled) await this.#wait.until(pauseMillis)
+      // Others may be done with it meanwhile, or find out that it is no use to wait.
+      if (!this.#isSettled) await this.#wait.until(Math.min(pauseMillis, MAX_POLL_MILLIS))
       return
     }
     const now = monotonicNow()
@@ -187,8 +176,7 @@ export class RequestDrain<Payload> {
 
   /** How long nothing may be sent, in milliseconds. Who cannot wait that long hears so at once. */
   #pauseMillis(): number {
-    const { active, books } = this.#shared
-    const { pace, reporter } = books
+    const { pace, reporter } = this.#shared.books
     const now = monotonicNow()
     const { isShutdown } = this.#options
     const { isDeciding } = this.lease
@@ -200,13 +188,26 @@ export class RequestDrain<Payload> {
       ignoresBreaker: isShutdown || isDeciding,
       ignoresServerDelay: isLastChance && pace.serverDelayMillis(now) >= remainingMillis,
     })
-    const isOpen = pace.isOpen && !isShutdown && !isDeciding
-    // One probe a period, whoever asks.
-    const somebodyElseProbes = isOpen && [...active].some((other) => other !== this && other.attempt)
-    if (somebodyElseProbes || (waitMillis > 0 && (isOpen || waitMillis >= remainingMillis))) {
+    const isOpen = this.#heedsBreaker()
+    if (waitMillis > 0 && (isOpen || waitMillis >= remainingMillis)) {
       this.#giveUp(isOpen ? circuitOpen() : reporter.lastError)
     }
     return Math.max(waitMillis, pace.rateLimitMillis(now))
+  }
+
+  #heedsBreaker(): boolean {
+    return this.#shared.books.pace.isOpen && !this.#options.isShutdown && !this.lease.isDeciding
+  }
+
+  /** One probe a period, whoever asks. Nobody else waits, were it only for what others have out. */
+  #isTurnedAway(): boolean {
+    if (this.lease.isOut || !this.#heedsBreaker()) return false
+    const { active, books } = this.#shared
+    const now = monotonicNow()
+    for (const { attempt } of active) {
+      if (attempt !== undefined && books.pace.isProbe(attempt.startedAt, now)) return true
+    }
+    return books.pace.probeWaitMillis(now) > 0
   }
 
   /** Others have what is waited for. */
@@ -307,11 +308,4 @@ export class RequestDrain<Payload> {
     this.attempt?.end()
     await this.#hooks.shutdown()
   }
-}
-
-/** What is not settled, found by walking leases and backlog. */
-export function pendingThrough<Payload>({ active, backlog }: SharedState<Payload>, sequence: number): number {
-  let count = backlog.countThrough(sequence)
-  for (const { lease } of active) count += lease.countThrough(sequence)
-  return count
 }

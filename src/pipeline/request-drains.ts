@@ -19,12 +19,13 @@ import type { LeaseBooks } from './books.ts'
 import type { DrainOptions } from './drain.ts'
 import type { CallOptions } from './flush.ts'
 import { Turns } from './pulse.ts'
-import { pendingThrough, RequestDrain, type SharedState } from './request-drain.ts'
+import { RequestDrain } from './request-drain.ts'
 import { ResourcePatience } from './resource-patience.ts'
+import { pendingThrough, type SharedState } from './shared-state.ts'
 
 /** The drains of one processor, one for each flush. Stands where the drain loop stands elsewhere. */
 export class RequestDrains<Payload> {
-  readonly #shared: SharedState<Payload>
+  readonly #shared: SharedState<Payload, RequestDrain<Payload>>
   /** Requests in which a drain is about to begin or has begun, and those that have ended more spans since. */
   readonly #woken = new WeakMap<RequestScope, 'waking' | 'draining' | 'again'>()
 

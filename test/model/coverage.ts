@@ -1,25 +1,24 @@
 /** Which pairs of outcome and command a run has covered: the command came when that was the last outcome. */
-import { ENCODING_OUTCOMES, STOCK_OUTCOMES } from './collector.ts'
-import { COMMANDS, type CommandKind } from './commands.ts'
-import type { Settings } from './settings.ts'
-import type { SeenOutcome } from './system.ts'
 
-const OUTCOMES: Record<Settings['exporter'], readonly SeenOutcome[]> = {
-  encoding: ['nothing sent', ...ENCODING_OUTCOMES, 'timed out', 'left behind'],
-  stock: ['nothing sent', ...STOCK_OUTCOMES, 'never called back'],
-}
-
-/** A request cannot be left behind before there was an outcome: the one that left it behind. */
-function isPossible(outcome: SeenOutcome, command: CommandKind): boolean {
-  return !(outcome === 'nothing sent' && command === 'answer late')
+/** What there is to cover. */
+export interface CoveragePlan {
+  /** By who is sent through. */
+  readonly outcomes: Readonly<Record<string, readonly string[]>>
+  readonly commands: readonly string[]
+  readonly isPossible?: (outcome: string, command: string) => boolean
 }
 
 export class Coverage {
-  readonly #counts = new Map<string, number>()
   readonly lengths: number[] = []
+  readonly #plan: CoveragePlan
+  readonly #counts = new Map<string, number>()
 
-  note(exporter: Settings['exporter'], outcome: SeenOutcome, command: CommandKind): void {
-    const key = keyOf(exporter, outcome, command)
+  constructor(plan: CoveragePlan) {
+    this.#plan = plan
+  }
+
+  note(sender: string, outcome: string, command: string): void {
+    const key = keyOf(sender, outcome, command)
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
   }
 
@@ -30,11 +29,11 @@ export class Coverage {
   /** The pairs that were possible and did not occur. */
   get missing(): string[] {
     const missing: string[] = []
-    for (const exporter of ['encoding', 'stock'] as const) {
-      for (const outcome of OUTCOMES[exporter]) {
-        for (const command of COMMANDS) {
-          const key = keyOf(exporter, outcome, command)
-          if (isPossible(outcome, command) && !this.#counts.has(key)) missing.push(key)
+    for (const [sender, outcomes] of Object.entries(this.#plan.outcomes)) {
+      for (const outcome of outcomes) {
+        for (const command of this.#plan.commands) {
+          const key = keyOf(sender, outcome, command)
+          if (this.#isPossible(outcome, command) && !this.#counts.has(key)) missing.push(key)
         }
       }
     }
@@ -43,28 +42,30 @@ export class Coverage {
 
   /** One line an outcome, one column a command. */
   toString(): string {
+    const { commands, outcomes } = this.#plan
     const lines = [`${this.lengths.length} sequences, median length ${this.medianLength} commands`]
-    for (const exporter of ['encoding', 'stock'] as const) {
-      const title = exporter === 'encoding' ? 'our exporters' : 'stock exporters'
-      lines.push(
-        '',
-        `${title.padEnd(18)}${COMMANDS.map((command) => initials(command).padStart(7)).join('')}`,
-      )
-      for (const outcome of OUTCOMES[exporter]) {
-        const cells = COMMANDS.map((command) => {
-          if (!isPossible(outcome, command)) return '–'
-          return String(this.#counts.get(keyOf(exporter, outcome, command)) ?? 0)
+    for (const [sender, ofSender] of Object.entries(outcomes)) {
+      const columns = commands.map((command) => initials(command).padStart(7)).join('')
+      lines.push('', `${sender.padEnd(18)}${columns}`)
+      for (const outcome of ofSender) {
+        const cells = commands.map((command) => {
+          if (!this.#isPossible(outcome, command)) return '–'
+          return String(this.#counts.get(keyOf(sender, outcome, command)) ?? 0)
         })
         lines.push(`${outcome.padEnd(18)}${cells.map((cell) => cell.padStart(7)).join('')}`)
       }
     }
-    lines.push('', COMMANDS.map((command) => `${initials(command)} ${command}`).join(', '))
+    lines.push('', commands.map((command) => `${initials(command)} ${command}`).join(', '))
     return lines.join('\n')
+  }
+
+  #isPossible(outcome: string, command: string): boolean {
+    return this.#plan.isPossible?.(outcome, command) ?? true
   }
 }
 
-function keyOf(exporter: string, outcome: string, command: string): string {
-  return `${exporter}: ${command} after "${outcome}"`
+function keyOf(sender: string, outcome: string, command: string): string {
+  return `${sender}: ${command} after "${outcome}"`
 }
 
 function initials(command: string): string {

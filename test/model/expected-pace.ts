@@ -90,7 +90,7 @@ export class ExpectedPace {
   /** The backend answered, if only to refuse. */
   answered(): void {
     this.#failures = this.#breakerFailures = 0
-    this.#serverDelayUntil = 0
+    this.#serverDelayUntil = this.#backoffUntil.min = this.#backoffUntil.max = 0
   }
 
   failed({ now, wasFrozen, retryAfterMillis }: Failure): void {

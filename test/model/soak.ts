@@ -1,5 +1,5 @@
 /**
- * `npm run soak`: the model test with one random seed after the other, and once in a while a real outage of 60 seconds,
+ * `npm run soak`: the model tests with one random seed after the other, and once in a while a real outage of 60 seconds,
  * until it is stopped (Ctrl-C), or until something fails: then it prints the seed, and exits with 1.
  *
  * TAILRACE_SEED sets the first seed; TAILRACE_SOAK_OUTAGE_SECONDS shortens the outage.
@@ -11,6 +11,7 @@ import { BatchSpanProcessor } from '../../src/processor.ts'
 import { startCollector } from '../helpers/misbehaving-collector.ts'
 import { bytesInUse, numberedSpan, numbersIn } from './outage.ts'
 import { runSequences } from './property.ts'
+import { runRequestSequences } from './requests/property.ts'
 
 const SEQUENCES_PER_SEED = 2000
 const SEEDS_PER_OUTAGE = 20
@@ -76,7 +77,9 @@ async function soak(): Promise<string | undefined> {
     }
     const { coverage, failure } = await runSequences(seed, SEQUENCES_PER_SEED)
     if (failure !== undefined) return `seed ${seed}\n${failure}`
-    sequenceCount += coverage.lengths.length
+    const requests = await runRequestSequences(seed, SEQUENCES_PER_SEED / 4)
+    if (requests.failure !== undefined) return `requests, seed ${seed}\n${requests.failure}`
+    sequenceCount += coverage.lengths.length + requests.coverage.lengths.length
     console.log(`seed ${seed}: ${sequenceCount} sequences so far, median length ${coverage.medianLength}`)
     seed = randomInt(2 ** 31)
   }

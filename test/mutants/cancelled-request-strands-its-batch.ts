@@ -5,5 +5,5 @@ export default {
   file: 'src/pipeline/request-drain.ts',
   find: 'if (other !== this && other.pulse.looksDead(now, this.#shared.turns)) this.#takeFrom(other)',
   replace: '',
-  tests: ['test/contract/request-scoped.test.ts'],
+  tests: ['test/contract/request-scoped.test.ts', 'test/model/requests.test.ts'],
 } satisfies Mutant

@@ -5,5 +5,5 @@ export default {
   file: 'src/pipeline/request-drain.ts',
   find: 'for (const { lease } of active) if (lease.firstSequence <= watermark) return false',
   replace: '',
-  tests: ['test/contract/request-scoped.test.ts'],
+  tests: ['test/contract/request-scoped.test.ts', 'test/model/requests.test.ts'],
 } satisfies Mutant
