@@ -1,5 +1,5 @@
 // What an edge function or a page downloads: the bundle of `dist` off Node (so with the fetch transport), every
-// chunk included, the one peer excluded. The cap is a ratchet: what was reached, on the way to 12 kB. Of the 30 kB the
+// chunk included, the one peer excluded. The cap is a ratchet: what was reached, on the way to 12 kB. Of the 35 kB the
 // JSON encoder, which `encoding: 'json'` may ask for at run time, takes 3; the queue of span objects for exporters of
 // others, their adapter, our exporter under processors of others, metrics and drains by request take 4.5.
 const edge = (config) => ({
@@ -18,7 +18,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '35.2 kB',
+    limit: '35.3 kB',
     modifyEsbuildConfig: edge,
   },
   {
@@ -27,7 +27,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPProtobufTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '32 kB',
+    limit: '32.1 kB',
     modifyEsbuildConfig: edge,
   },
 ]
