@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import type { Line, Question } from './harness/question.ts'
 
-const TAILRACE = `export { BatchSpanProcessor, OTLPTraceExporter } from 'tailrace'`
+const TAILRACE = `export { BatchSpanProcessor, OTLPProtobufTraceExporter } from 'tailrace'`
 const stockSource = (sdk: string) => `export { BatchSpanProcessor } from '${sdk}'
 export { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'`
 
