@@ -329,10 +329,11 @@ describe.skipIf(whyNoChromium)('in Chromium', { timeout: 60_000 }, () => {
     collector.hold()
     await hide()
     await whenArrived(1)
-    const flushed = page.evaluate('program.processor.flush({ timeoutMillis: 20000 })')
+    await page.evaluate('void (globalThis.flushed = program.processor.flush({ timeoutMillis: 20000 }))')
     collector.release()
 
-    expect(await flushed).toMatchObject({ status: 'success', exported: 50, pending: 0 })
+    const flushed = await page.evaluate('globalThis.flushed')
+    expect(flushed).toMatchObject({ status: 'success', exported: 50, pending: 0 })
   })
 
   it('B55: disableAutoFlushOnDocumentHide leaves it to flushOnPageHide, which takes a provider, too', async () => {
