@@ -1,5 +1,5 @@
 /** The span's front door. */
-import { type Context, type Span, TraceFlags } from '@opentelemetry/api'
+import { type Context, TraceFlags } from '@opentelemetry/api'
 import { StockExporterAdapter } from './exporters/standard.ts'
 import { hostAllowance } from './flush-policy.ts'
 import { flushOnPageHide } from './lifecycle/page-hide.ts'
@@ -9,7 +9,6 @@ import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
 import { type BranchingExporter, openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { show } from './pipeline/report.ts'
-import { suppressTracingHere } from './pipeline/suppress.ts'
 import { isLocalRoot } from './pipeline/trace-queue.ts'
 import { INVOCATION } from './request.ts'
 import { type BlockingPost, FLUSH_SYNC } from './spill.ts'
@@ -55,9 +54,6 @@ export class BatchSpanProcessor {
   readonly #flushOnRootEnd: boolean
   readonly #stopFlushingOnPageHide: (() => void) | undefined
   #isShutDown = false
-  #isTakingIn = false
-  /** A span has started while another one was being encoded. */
-  #encodingMakesSpans = false
 
   /**
    * Both call shapes of the stock processor, SDK 1.x/2.x and 3.x.
@@ -100,7 +96,6 @@ export class BatchSpanProcessor {
     try {
       const spanContext = span.spanContext()
       if ((spanContext.traceFlags & TraceFlags.SAMPLED) === 0) return
-      if (this.#isTakingIn) this.#encodingMakesSpans = true
       this.#openSpans.started(spanContext.spanId, span.parentSpanContext?.spanId ?? span.parentSpanId)
     } catch {
       // Something that is no span. It is counted if it ever ends.
@@ -112,28 +107,12 @@ export class BatchSpanProcessor {
     try {
       const spanContext = span.spanContext()
       if ((spanContext.traceFlags & TraceFlags.SAMPLED) === 0) return
-      const hasStarted = this.#openSpans.ended(spanContext.spanId)
+      this.#openSpans.ended(spanContext.spanId)
       if (this.#isShutDown) this.#pipeline.refuse('already_shutdown')
-      else if (hasStarted && isOfSdk(span) && !this.#encodingMakesSpans) this.#takeIn(span)
-      else suppressTracingHere(() => this.#takeIn(span))
+      else this.#pipeline.offer(span, this.#flushOnRootEnd && isLocalRoot(span))
     } catch {
       // Something that is no span.
       this.#pipeline.refuse('encode_error')
-    }
-  }
-
-  /**
-   * Encoding runs no code but ours on what an SDK has made, which holds plain values only; switching the context for
-   * each span would cost a tenth of its way through the pipeline (Node 24). Anything else may have getters, and what
-   * these do must not be traced.
-   */
-  #takeIn(span: ReadableSpan): void {
-    const wasTakingIn = this.#isTakingIn
-    this.#isTakingIn = true
-    try {
-      this.#pipeline.offer(span, this.#flushOnRootEnd && isLocalRoot(span))
-    } finally {
-      this.#isTakingIn = wasTakingIn
     }
   }
 
@@ -231,9 +210,4 @@ function isExporter(value: unknown): value is SpanExporter {
     value !== null &&
     typeof (value as Partial<SpanExporter>).export === 'function'
   )
-}
-
-/** Whether it is a span that instrumentations can still write to, as those of an SDK are even when they have ended. */
-function isOfSdk(span: ReadableSpan): boolean {
-  return typeof (span as Partial<Pick<Span, 'setAttribute'>>).setAttribute === 'function'
 }

@@ -58,11 +58,9 @@ export class OpenSpans {
     this.#parents.set(spanId, parentSpanId)
   }
 
-  /** Answers whether the span was known to be open. */
-  ended(spanId: string): boolean {
-    const isKnown = this.#parents.delete(spanId)
-    if (isKnown) for (const wait of this.#waits) wait.spanEnded(spanId)
-    return isKnown
+  ended(spanId: string): void {
+    if (!this.#parents.delete(spanId)) return
+    for (const wait of this.#waits) wait.spanEnded(spanId)
   }
 
   /**

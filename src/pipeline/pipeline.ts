@@ -30,6 +30,7 @@ import type { RetryOptions } from './retry.ts'
 import { LateEncodingRing, SpanRing } from './ring.ts'
 import { SizeLimit } from './size-limit.ts'
 import { spillSource } from './spill-source.ts'
+import { suppressTracing } from './suppress.ts'
 import { TraceArena, TraceRing } from './trace-queue.ts'
 
 /** What the stages have to know. */
@@ -157,7 +158,8 @@ class PipelineOf<Payload> implements Pipeline {
   }
 
   offer(span: ReadableSpan, sendSoon: boolean): void {
-    this.#backlog.offer(span)
+    // Encoding may run a getter, whose own work is not to be traced. The loop is woken in the request's own context.
+    suppressTracing(() => this.#backlog.offer(span))
     try {
       if (sendSoon) this.#loop.wakeSoon(this.#backlog.newestSequence)
       else this.#loop.spanEnded()

@@ -82,8 +82,8 @@ export class Reporter {
   }
 
   flushTimedOut(pending: number, ageMillis: number): void {
-    const age = Math.round(ageMillis)
-    this.#warn('flush', `a flush timed out: ${pending} spans pending, the oldest on their way for ${age} ms`)
+    const way = ageMillis > 0 ? `the oldest on their way for ${Math.round(ageMillis)} ms` : 'none on its way'
+    this.#warn('flush', `a flush timed out: ${pending} spans pending, ${way}`)
   }
 
   /** @param scopes - How many spans of each. */

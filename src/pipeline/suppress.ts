@@ -12,8 +12,3 @@ const SUPPRESSED = /* @__PURE__ */ ROOT_CONTEXT.setValue(SUPPRESS_TRACING, true)
 export function suppressTracing<Result>(work: () => Result): Result {
   return context.with(SUPPRESSED, work)
 }
-
-/** The same for work that has to know in whose request it runs: the rest of the context stays as it is. */
-export function suppressTracingHere<Result>(work: () => Result): Result {
-  return context.with(context.active().setValue(SUPPRESS_TRACING, true), work)
-}

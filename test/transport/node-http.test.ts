@@ -3,7 +3,7 @@ import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createTransport } from '../../src/transport/node-http.ts'
 import type { TransportRequest } from '../../src/transport/transport.ts'
 import { captureDiag } from '../helpers/captured-diag.ts'
@@ -14,6 +14,20 @@ import { answersAfter, hangsAtAccept } from '../helpers/misbehaviours.ts'
 function request(url: string, rest: Partial<TransportRequest> = {}): TransportRequest {
   return { url, headers: {}, body: Uint8Array.from([1]), signal: new AbortController().signal, ...rest }
 }
+
+describe('compression', () => {
+  it('B37: is done off the event loop', async () => {
+    const zlib = process.getBuiltinModule('node:zlib')
+    const inThreadPool = vi.spyOn(zlib, 'gzip')
+    const blocking = vi.spyOn(zlib, 'gzipSync')
+    onTestFinished(() => void vi.restoreAllMocks())
+    const transport = createTransport()
+    await transport.compress?.(new Uint8Array(1000))
+    transport.close()
+    expect(inThreadPool).toHaveBeenCalledTimes(1)
+    expect(blocking).not.toHaveBeenCalled()
+  })
+})
 
 describe('connections of node:http', () => {
   let collector: Collector
