@@ -50,12 +50,20 @@ export class Reporter {
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count)
   }
 
-  /** An export failed. `onError` hears of it when it is the first failure, or another than before; not every minute. */
+  /**
+   * An export failed. `onError` hears of it whenever exports begin to fail, however soon after the last time; of another
+   * failure than before once a minute, as the log does of either.
+   */
   failed(error: ExportError): void {
     const previous = this.#lastError
     this.#lastError = error
     if (previous?.code === error.code && previous.status === error.status) return
-    this.#tellError(`failed ${error.code} ${error.status}`, `export failed: ${error.message}`, error)
+    const isTold = this.#tell(
+      'error',
+      `failed ${error.code} ${error.status}`,
+      `export failed: ${error.message}`,
+    )
+    if (isTold || previous === undefined) this.#call('onError', () => this.#callbacks.onError?.(error))
   }
 
   recovered(): void {

@@ -1,6 +1,7 @@
 /** What the loop does about failures, on a fake clock: the exporter answers by script. */
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { ExportError, type Outcome } from '../../src/types.ts'
+import { captureDiag } from '../helpers/captured-diag.ts'
 import { fakeExporter, gatedExporter, retryable, scriptedExporter, tooLarge } from '../helpers/exporters.ts'
 import { droppedIn, expectBalance, watchedProcessor } from '../helpers/ledger.ts'
 import { end, names } from '../helpers/processors.ts'
@@ -530,6 +531,22 @@ describe('an outage and a poison batch', () => {
 })
 
 describe('what is told', () => {
+  test('B49: onError hears of a second outage within a minute, the log of one line', async () => {
+    const lines = captureDiag()
+    const onError = vi.fn()
+    const refusal: Outcome = { kind: 'final', error: new ExportError('network', 'refused') }
+    const exporter = fakeExporter('encoded', (_batch, index) => (index % 2 === 0 ? refusal : 'delivered'))
+    const processor = watchedProcessor(exporter, { onError })
+    for (let outage = 1; outage <= 2; outage++) {
+      end(processor, `a${outage}`)
+      await processor.flush()
+      expect(onError).toHaveBeenCalledTimes(outage)
+      end(processor, `b${outage}`)
+      expect(await processor.flush()).toMatchObject({ status: 'success' })
+    }
+    expect(lines.filter((line) => line.includes('export failed'))).toHaveLength(1)
+  })
+
   test('B49: in an outage onError hears of the change of state, not of every failure', async () => {
     const onError = vi.fn()
     let answer: Outcome = down

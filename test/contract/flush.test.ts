@@ -243,7 +243,7 @@ describe.each(EXPORTER_KINDS)('a flush with %s', (_name, kind) => {
     }
   })
 
-  it("B10: the exporter's forceFlush throws or rejects: ours resolves", async () => {
+  it("B10: the exporter's forceFlush throws or rejects: ours resolves, and a warning says so", async () => {
     const rejecting = deliveringExporter(kind, { forceFlush: () => Promise.reject(new Error('no')) })
     const throwing = deliveringExporter(kind, {
       forceFlush: () => {
@@ -251,10 +251,14 @@ describe.each(EXPORTER_KINDS)('a flush with %s', (_name, kind) => {
       },
     })
     for (const exporter of [rejecting, throwing]) {
+      const lines = captureDiag()
       const processor = watchedProcessor(exporter)
       end(processor, 'a')
       expect(await processor.flush()).toMatchObject({ status: 'success', exported: 1 })
       await expect(processor.forceFlush()).resolves.toBeUndefined()
+      expect(
+        lines.filter((line) => line.includes("the exporter's own flush or shutdown failed")),
+      ).toHaveLength(1)
     }
   })
 
