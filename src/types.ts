@@ -142,10 +142,23 @@ export const FLAG_LOCAL_ROOT = 1
 /** Set in a record's `flags` when the span's status is an error. */
 export const FLAG_ERROR = 2
 
+/** Memory in which the next record may be written where it is to stay. */
+export interface RecordRoom {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  /** Where the record has to begin. All behind it is free. */
+  readonly free: number
+}
+
 /** Where an encoder puts the record of a span. */
 export interface RecordSink {
   /**
-   * Copies `source[start, end)` as one record. Runs no user code.
+   * Where the next record may be written, if it may. Whoever ends another span meanwhile takes the room away: see
+   * `Writer.leave`.
+   */
+  room?(): RecordRoom
+  /**
+   * Takes `source[start, end)` as one record: copies it, unless it lies in the sink's own room. Runs no user code.
    * @param group - The resource and scope of the span, as numbered by the encoder.
    * @param traceHash - 32 bits of the trace id.
    * @param flags - `FLAG_LOCAL_ROOT`, `FLAG_ERROR`.

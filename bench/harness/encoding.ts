@@ -5,7 +5,7 @@
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { OTLPTraceExporter } from 'tailrace'
-import type { RecordSink, RecordTable } from '../../src/types.ts'
+import type { RecordRoom, RecordSink, RecordTable } from '../../src/types.ts'
 import type { SetName } from '../corpus/cardinality.ts'
 import { spansOf } from '../corpus/spans.ts'
 import { countJsonSpans, countSpans } from './otlp.ts'
@@ -20,34 +20,45 @@ const TURNS = 40
 
 export type Encoding = 'protobuf' | 'json'
 
-/** Takes records as the arena does: one copy each, into segments that are used again. */
+class Segment implements RecordRoom {
+  readonly bytes = new Uint8Array(SEGMENT_BYTES)
+  readonly view = new DataView(this.bytes.buffer)
+  free = 0
+}
+
+/** Takes records as the arena does: into segments that are used again, where they are written already, if they fit. */
 class Records implements RecordSink, RecordTable {
   count = 0
   readonly buffers: Uint8Array[] = new Array(BATCH_SPANS)
   readonly offsets = new Int32Array(BATCH_SPANS)
   readonly lengths = new Int32Array(BATCH_SPANS)
   readonly groups = new Int32Array(BATCH_SPANS)
-  readonly #segments = [new Uint8Array(SEGMENT_BYTES)]
-  #segment = 0
-  #end = 0
+  readonly #segments = [new Segment()]
+  #last = 0
+
+  room(): RecordRoom {
+    return this.#segments[this.#last]
+  }
 
   append(source: Uint8Array, start: number, end: number, group: number): void {
     const length = end - start
-    if (this.#end + length > SEGMENT_BYTES) {
-      this.#segments[++this.#segment] ??= new Uint8Array(SEGMENT_BYTES)
-      this.#end = 0
+    let segment = this.#segments[this.#last]
+    if (segment.free + length > SEGMENT_BYTES) {
+      segment = this.#segments[++this.#last] ??= new Segment()
+      segment.free = 0
     }
-    const segment = this.#segments[this.#segment]
-    segment.set(source.subarray(start, end), this.#end)
-    this.buffers[this.count] = segment
-    this.offsets[this.count] = this.#end
+    const { bytes, free } = segment
+    if (source !== bytes || start !== free) bytes.set(source.subarray(start, end), free)
+    this.buffers[this.count] = bytes
+    this.offsets[this.count] = free
     this.lengths[this.count] = length
     this.groups[this.count++] = group
-    this.#end += length
+    segment.free = free + length
   }
 
   clear(): void {
-    this.count = this.#segment = this.#end = 0
+    this.count = this.#last = 0
+    this.#segments[0].free = 0
   }
 }
 

@@ -29,9 +29,6 @@ import {
   uint32Of,
 } from './values.ts'
 
-/** A writer that one enormous span has made larger than this is not kept. */
-const KEPT_BYTES_MAX = 2 ** 20
-
 const COMMA = 0x2c
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
@@ -300,27 +297,31 @@ export class JsonEncoder implements SpanEncoder {
   readonly #parentIds = new IdCache(8)
   readonly #spanId = new Id(8)
   readonly #templates = new Templates(attributeFormat)
-  #writer = new JsonWriter()
+  readonly #writer = new JsonWriter()
   #busy = false
 
   encode(span: ReadableSpan, sink: RecordSink): void {
     // User code that runs meanwhile may end another span, which then gets a writer of its own.
     const nested = this.#busy
     const writer = nested ? new JsonWriter() : this.#writer
+    if (nested) this.#writer.leave()
     let group: Group
     let traceHash: number
+    let bytes: Uint8Array
+    let start: number
+    let end: number
     let flags = 0
     this.#busy = true
     try {
       group = this.#groups.of(span)
-      writer.at = 0
-
       const context = span.spanContext()
       const parent = span.parentSpanContext
       const parentSpanId = parent === undefined || parent === null ? span.parentSpanId : parent.spanId
       const isRemote = parent?.isRemote
       const spanFlags = spanFlagsOf(context.traceFlags, isRemote)
       const { traceId, spanId } = context
+      if (!nested) writer.begin(sink.room?.())
+      start = writer.at
       // Ids are read and written at once: user code, which may encode another span, could overwrite them.
       const trace = this.#traceIds.read(traceId)
       writeId(writer, TRACE_ID, trace)
@@ -366,11 +367,13 @@ export class JsonEncoder implements SpanEncoder {
       writeCount(writer, DROPPED_LINKS, span.droppedLinksCount)
       if (writeStatus(writer, span.status) === STATUS_ERROR) flags |= FLAG_ERROR
       writer.byte(CLOSE_BRACE)
+      bytes = writer.bytes
+      end = writer.at
     } finally {
       this.#busy = nested
-      if (!nested && writer.bytes.length > KEPT_BYTES_MAX) this.#writer = new JsonWriter()
+      writer.end()
     }
-    sink.append(writer.bytes, 0, writer.at, group.id, traceHash, flags)
+    sink.append(bytes, start, end, group.id, traceHash, flags)
   }
 
   /** Writes a link and a comma. */

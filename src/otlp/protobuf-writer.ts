@@ -68,6 +68,27 @@ export class ProtobufWriter extends Writer {
     this.at += extra
   }
 
+  /** The same as `open` for what will be of 128 to 16,383 bytes, as most spans are. */
+  openLong(tag: number): number {
+    this.reserve(3)
+    this.bytes[this.at] = tag
+    this.at += 3
+    return this.at
+  }
+
+  /** Ends what `openLong` began, and answers where that begins, tag included. */
+  closeLong(start: number): number {
+    const length = this.at - start
+    const size = varintSize(length)
+    if (size !== 2) {
+      this.reserve(size)
+      this.bytes.copyWithin(start + size - 2, start, this.at)
+      this.at += size - 2
+    }
+    putVarint(this.bytes, start - 2, length)
+    return start - 3
+  }
+
   /** Writes a string with its length. */
   string(tag: number, text: string): void {
     const length = lengthOf(text)

@@ -29,12 +29,7 @@ import {
   uint32Of,
 } from './values.ts'
 
-/** Room in front of a span for the tag and the length that make it a field of `ScopeSpans`. */
-const RECORD_HEAD = 6
 const SPANS_TAG = 0x12
-
-/** A writer that one enormous span has made larger than this is not kept. */
-const KEPT_BYTES_MAX = 2 ** 20
 
 const STATUS_ERROR = 2
 
@@ -245,16 +240,20 @@ export class ProtobufEncoder implements SpanEncoder {
   readonly #parentIds = new IdCache(8)
   readonly #spanId = new Id(8)
   readonly #templates = new Templates(attributeFormat)
-  #writer = new ProtobufWriter()
+  readonly #writer = new ProtobufWriter()
   #busy = false
 
   encode(span: ReadableSpan, sink: RecordSink): void {
     // User code that runs meanwhile may end another span, which then gets a writer of its own.
     const nested = this.#busy
     const writer = nested ? new ProtobufWriter() : this.#writer
+    if (nested) this.#writer.leave()
     let group: Group
     let traceHash: number
     let flags = 0
+    let bytes: Uint8Array
+    let start: number
+    let end: number
     this.#busy = true
     try {
       group = this.#groups.of(span)
@@ -271,13 +270,15 @@ export class ProtobufEncoder implements SpanEncoder {
       const endNanos = endTime?.[1]
 
       // From here to the end of the block no user code runs, which could encode another span and overwrite the ids.
+      if (!nested) writer.begin(sink.room?.())
+      const content = writer.openLong(SPANS_TAG)
       const { view } = writer
       const trace = this.#traceIds.read(traceId)
       const parentId = this.#parentIds.read(parentSpanId)
       this.#spanId.read(spanId)
       traceHash = trace.valid ? trace.words[3] : 0
       if (!parentId.valid || isRemote === true) flags |= FLAG_LOCAL_ROOT
-      let at = putId(view, RECORD_HEAD, 0x0a, trace)
+      let at = putId(view, content, 0x0a, trace)
       at = putId(view, at, 0x12, this.#spanId)
       at = putId(view, at, 0x22, parentId)
       view.setInt16(at, 0x0185, true)
@@ -303,15 +304,14 @@ export class ProtobufEncoder implements SpanEncoder {
       if (links) for (let i = 0; i < links.length; i++) this.#writeLink(writer, links[i])
       writeCount(writer, 0x70, span.droppedLinksCount)
       if (writeStatus(writer, span.status) === STATUS_ERROR) flags |= FLAG_ERROR
+      start = writer.closeLong(content)
+      bytes = writer.bytes
+      end = writer.at
     } finally {
       this.#busy = nested
-      if (!nested && writer.bytes.length > KEPT_BYTES_MAX) this.#writer = new ProtobufWriter()
+      writer.end()
     }
-    const length = writer.at - RECORD_HEAD
-    const start = RECORD_HEAD - 1 - varintSize(length)
-    writer.bytes[start] = SPANS_TAG
-    putVarint(writer.bytes, start + 1, length)
-    sink.append(writer.bytes, start, writer.at, group.id, traceHash, flags)
+    sink.append(bytes, start, end, group.id, traceHash, flags)
   }
 
   #writeLink(writer: ProtobufWriter, link: Link): void {

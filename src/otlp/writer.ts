@@ -1,3 +1,4 @@
+import type { RecordRoom } from '../types.ts'
 import { packAscii } from './ascii.ts'
 import type { Piece } from './pieces.ts'
 import { lengthOf } from './values.ts'
@@ -13,6 +14,11 @@ const BYTES_MAX = 2 ** 26
 
 const utf8 = /* @__PURE__ */ new TextEncoder()
 
+const CAPACITY = 4096
+
+/** Memory that one enormous span has made larger than this is not kept. */
+const KEPT_BYTES_MAX = 64 * 1024
+
 /**
  * A growing buffer. `at` is where the next byte goes. Whatever may grow it replaces `bytes` and `view`: neither may be
  * kept in a variable across a call.
@@ -21,10 +27,36 @@ export class Writer {
   bytes: Uint8Array
   view: DataView
   at = 0
+  /** The writer's own memory, which it leaves for a sink's where there is room enough. */
+  #own: Uint8Array
+  #ownView: DataView
 
-  constructor(capacity = 4096) {
-    this.bytes = new Uint8Array(capacity)
-    this.view = new DataView(this.bytes.buffer)
+  constructor(capacity = CAPACITY) {
+    this.bytes = this.#own = new Uint8Array(capacity)
+    this.view = this.#ownView = new DataView(this.bytes.buffer)
+  }
+
+  /** Begins a record, in the room of its sink if there is enough. */
+  begin(room: RecordRoom | undefined): void {
+    if (room !== undefined && room.bytes.length - room.free >= this.#own.length) {
+      this.bytes = room.bytes
+      this.view = room.view
+      this.at = room.free
+    } else {
+      this.at = 0
+    }
+  }
+
+  /** Ends a record, whether it is whole or not: nothing of it is held any longer. */
+  end(): void {
+    if (this.#own.length > KEPT_BYTES_MAX) this.#resize(CAPACITY)
+    this.bytes = this.#own
+    this.view = this.#ownView
+  }
+
+  /** Goes on in the writer's own memory with what has been begun in a sink's room, which others may use from now on. */
+  leave(): void {
+    if (this.bytes !== this.#own) this.#grow(this.bytes.length)
   }
 
   /** Makes room for `count` more bytes. */
@@ -34,10 +66,16 @@ export class Writer {
 
   #grow(needed: number): void {
     if (needed > BYTES_MAX) throw new RangeError(`A span of more than ${BYTES_MAX} bytes cannot be encoded`)
-    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))
-    grown.set(this.bytes.subarray(0, this.at))
-    this.bytes = grown
-    this.view = new DataView(grown.buffer)
+    const written = this.bytes.subarray(0, this.at)
+    this.#resize(Math.max(needed, this.bytes.length * 2))
+    this.#own.set(written)
+    this.bytes = this.#own
+    this.view = this.#ownView
+  }
+
+  #resize(capacity: number): void {
+    this.#own = new Uint8Array(capacity)
+    this.#ownView = new DataView(this.#own.buffer)
   }
 
   /** Writes one byte. */

@@ -2,7 +2,7 @@
  * The queue of encoded spans. A span goes in with one copy; the bytes lie in a `RecordLog`. A batch is framed when it is
  * taken, which copies the records into the request body, so the log's segments are free again at once.
  */
-import type { EncodedBatch, ReadableSpan, RecordSink, SpanEncoder } from '../types.ts'
+import type { EncodedBatch, ReadableSpan, RecordRoom, RecordSink, SpanEncoder } from '../types.ts'
 import { EncodedRecords, RecordColumns, Taken } from './encoded-records.ts'
 import { mostImportant } from './importance.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
@@ -54,8 +54,13 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     } finally {
       this.#encoding--
     }
+    this.#reclaim()
     // A span that is still being encoded, this one having ended meanwhile, has a group that no record refers to yet.
     if (this.#encoding === 0 && this.#encoder.groupCount > this.#groupLimit) this.#forgetUnusedGroups()
+  }
+
+  room(): RecordRoom {
+    return this.#log.room
   }
 
   append(
@@ -161,9 +166,12 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     return length - lengths + GROUP_LENGTHS_BYTES * records.count
   }
 
-  /** Framing may run user code (a resource's getter, a logger) that ends a span: the log waits for its end. */
+  /**
+   * Framing may run user code (a resource's getter, a logger) that ends a span: the log waits for its end. Nor is a
+   * segment used again in which a span is being written.
+   */
   #reclaim(): void {
-    if (this.#leaving === undefined) this.#log.reclaim()
+    if (this.#leaving === undefined && this.#encoding === 0) this.#log.reclaim()
   }
 
   #forgetUnusedGroups(): void {

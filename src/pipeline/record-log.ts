@@ -11,8 +11,9 @@
  *
  *     hdr: sequence f64 │ length u32 │ group u32 │ trace hash u32 │ flags u32
  *
- * A record goes in at the tail with one copy. The oldest one is dropped by stepping over it.
+ * A record is written at the tail, or goes in there with one copy. The oldest one is dropped by stepping over it.
  */
+import type { RecordRoom } from '../types.ts'
 import type { RecordColumns } from './encoded-records.ts'
 
 const SEGMENT_BYTES = 64 * 1024
@@ -26,7 +27,7 @@ const GROUP_AT = 12
 const TRACE_HASH_AT = 16
 const FLAGS_AT = 20
 
-class Segment {
+class Segment implements RecordRoom {
   readonly bytes: Uint8Array
   readonly view: DataView
   /** Where the next record goes. */
@@ -39,6 +40,10 @@ class Segment {
   constructor(size: number) {
     this.bytes = new Uint8Array(size)
     this.view = new DataView(this.bytes.buffer)
+  }
+
+  get free(): number {
+    return this.end + HEADER_BYTES
   }
 }
 
@@ -78,6 +83,11 @@ export class RecordLog {
     return this.#count === 0 ? Infinity : this.#head.view.getFloat64(this.#headOffset, true)
   }
 
+  /** Where the next record may be written before it is appended. */
+  get room(): RecordRoom {
+    return this.#tail
+  }
+
   /** Adds `source[start, end)`; sequences ascend. */
   append(
     sequence: number,
@@ -99,7 +109,8 @@ export class RecordLog {
     view.setUint32(at + GROUP_AT, group, true)
     view.setUint32(at + TRACE_HASH_AT, traceHash, true)
     view.setUint32(at + FLAGS_AT, flags, true)
-    segment.bytes.set(source.subarray(start, end), at + HEADER_BYTES)
+    if (source !== segment.bytes || start !== at + HEADER_BYTES)
+      segment.bytes.set(source.subarray(start, end), at + HEADER_BYTES)
     segment.end = at + HEADER_BYTES + length
     segment.count++
     segment.newestSequence = sequence

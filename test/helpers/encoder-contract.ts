@@ -528,73 +528,76 @@ export function describeEncoder(create: () => SpanEncoder, decode: (body: Uint8A
   })
 
   describe('user code that runs meanwhile', () => {
-    it('B44: spans that end while another is encoded are whole, and so is the other', () => {
-      const encoder = create()
-      const records = new RecordCollector()
-      const expected: OtlpSpan[] = []
-      let depth = 0
-      const nestingSpan = (label: string): ReadableSpan => {
-        const inner = (): void => {
-          if (depth > 3) return
-          depth++
-          encoder.encode(nestingSpan(`${label}+`), records)
-          depth--
-        }
-        return handMadeSpan({
-          attributes: {
-            first: `${label} before`,
-            get second() {
-              inner()
-              return `${label} amid`
-            },
-            third: {
-              get nested() {
+    it.each([0, 1])(
+      'B44: spans that end while another is encoded are whole, and so is the other (gap %i)',
+      (gap) => {
+        const encoder = create()
+        const records = new RecordCollector(gap)
+        const expected: OtlpSpan[] = []
+        let depth = 0
+        const nestingSpan = (label: string): ReadableSpan => {
+          const inner = (): void => {
+            if (depth > 3) return
+            depth++
+            encoder.encode(nestingSpan(`${label}+`), records)
+            depth--
+          }
+          return handMadeSpan({
+            attributes: {
+              first: `${label} before`,
+              get second() {
                 inner()
-                return [label]
+                return `${label} amid`
+              },
+              third: {
+                get nested() {
+                  inner()
+                  return [label]
+                },
               },
             },
-          },
-          get links() {
-            inner()
-            return [{ context: { traceId: TRACE_ID, spanId: PARENT_SPAN_ID, traceFlags: 1 } }]
-          },
-          get status() {
-            inner()
-            return { code: 1, message: label }
-          },
-        })
-      }
-      for (let i = 0; i < 12; i++) {
-        const before = records.offsets.length
-        encoder.encode(nestingSpan(`span ${i}`), records)
-        expect(records.offsets.length - before).toBeGreaterThan(100)
-      }
-      const decoded = spansOf(decode(encoder.frame(records.table(), allocateUsed)))
-      for (const span of decoded) {
-        const label = span.status.message
-        expected.push({
-          ...expectedSpan(handMadeSpan()),
-          attributes: expectedAttributes({
-            first: `${label} before`,
-            second: `${label} amid`,
-            third: { nested: [label] } as unknown as string,
-          }),
-          links: [
-            {
-              traceId: TRACE_ID,
-              spanId: PARENT_SPAN_ID,
-              traceState: '',
-              attributes: [],
-              droppedAttributesCount: 0,
-              flags: 0x101,
+            get links() {
+              inner()
+              return [{ context: { traceId: TRACE_ID, spanId: PARENT_SPAN_ID, traceFlags: 1 } }]
             },
-          ],
-          status: { code: 1, message: label },
-        })
-      }
-      expect(decoded).toEqual(expected)
-      expect(decoded.filter((span) => /^span \d+$/.test(span.status.message))).toHaveLength(12)
-    })
+            get status() {
+              inner()
+              return { code: 1, message: label }
+            },
+          })
+        }
+        for (let i = 0; i < 12; i++) {
+          const before = records.offsets.length
+          encoder.encode(nestingSpan(`span ${i}`), records)
+          expect(records.offsets.length - before).toBeGreaterThan(100)
+        }
+        const decoded = spansOf(decode(encoder.frame(records.table(), allocateUsed)))
+        for (const span of decoded) {
+          const label = span.status.message
+          expected.push({
+            ...expectedSpan(handMadeSpan()),
+            attributes: expectedAttributes({
+              first: `${label} before`,
+              second: `${label} amid`,
+              third: { nested: [label] } as unknown as string,
+            }),
+            links: [
+              {
+                traceId: TRACE_ID,
+                spanId: PARENT_SPAN_ID,
+                traceState: '',
+                attributes: [],
+                droppedAttributesCount: 0,
+                flags: 0x101,
+              },
+            ],
+            status: { code: 1, message: label },
+          })
+        }
+        expect(decoded).toEqual(expected)
+        expect(decoded.filter((span) => /^span \d+$/.test(span.status.message))).toHaveLength(12)
+      },
+    )
 
     it('B44: a throw within a span that ends while another is encoded leaves the other whole', () => {
       const encoder = create()

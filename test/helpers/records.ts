@@ -1,6 +1,12 @@
-import type { ReadableSpan, RecordSink, RecordTable, SpanEncoder } from '../../src/types.ts'
+import type { ReadableSpan, RecordRoom, RecordSink, RecordTable, SpanEncoder } from '../../src/types.ts'
 
-/** Keeps records as a queue does: one behind the other in one buffer, so that neighbours can be copied together. */
+/** Room for a record, as much as an encoder asks for at first: what is larger outgrows it. */
+const ROOM_BYTES = 4096
+
+/**
+ * Keeps records as a queue does: one behind the other in one buffer, so that neighbours can be copied together. They are
+ * written there at once, unless there are gaps.
+ */
 export class RecordCollector implements RecordSink {
   #bytes = new Uint8Array(1024)
   #end = 0
@@ -11,9 +17,17 @@ export class RecordCollector implements RecordSink {
   readonly traceHashes: number[] = []
   readonly flags: number[] = []
 
+  readonly room?: () => RecordRoom
+
   /** @param gap - Bytes between records: 0 makes neighbours. */
   constructor(gap = 0) {
     this.#gap = gap
+    if (gap === 0) {
+      this.room = () => {
+        this.#reserve(ROOM_BYTES)
+        return { bytes: this.#bytes, view: new DataView(this.#bytes.buffer), free: this.#end }
+      }
+    }
   }
 
   append(
@@ -25,18 +39,21 @@ export class RecordCollector implements RecordSink {
     flags: number,
   ): void {
     const length = end - start
-    while (this.#end + length > this.#bytes.length) {
-      const grown = new Uint8Array(this.#bytes.length * 2)
-      grown.set(this.#bytes)
-      this.#bytes = grown
-    }
-    this.#bytes.set(source.subarray(start, end), this.#end)
+    this.#reserve(length)
+    if (source !== this.#bytes || start !== this.#end) this.#bytes.set(source.subarray(start, end), this.#end)
     this.offsets.push(this.#end)
     this.lengths.push(length)
     this.groups.push(group)
     this.traceHashes.push(traceHash)
     this.flags.push(flags)
     this.#end += length + this.#gap
+  }
+
+  #reserve(length: number): void {
+    if (this.#end + length <= this.#bytes.length) return
+    const grown = new Uint8Array(this.#end + Math.max(length, ROOM_BYTES))
+    grown.set(this.#bytes)
+    this.#bytes = grown
   }
 
   /** The records as a table. */

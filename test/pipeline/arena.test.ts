@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { ProtobufEncoder } from '../../src/otlp/protobuf.ts'
 import { Arena } from '../../src/pipeline/arena.ts'
 import type { ReadableSpan, RecordTable } from '../../src/types.ts'
+import { expectedAttributes } from '../helpers/expected-otlp.ts'
 import { namesOf } from '../helpers/gates.ts'
 import { NameEncoder } from '../helpers/name-encoder.ts'
+import { decodeProtobuf } from '../helpers/otlp-schema.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
 import { namesOfBatch, OpenDoor } from '../helpers/queues.ts'
 
@@ -243,6 +245,69 @@ describe('user code that runs while the arena works', () => {
     const outer = namesOfBatch(arena.take(100, Infinity)!)
     const all = [outer, ...taken.reverse()].flat()
     expect(all.map((name) => name.replaceAll('.', ''))).toEqual(names(250))
+  })
+})
+
+describe('a span that is written where it is to stay', () => {
+  const rest = { first: 'a'.repeat(40), last: 'z'.repeat(300) }
+  const outerSpan = (body: Uint8Array) =>
+    decodeProtobuf(body)
+      .resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans))
+      .filter(({ name }) => name.startsWith('outer'))
+
+  it.each<[string, (arena: Arena, offer: () => void) => void]>([
+    ['others end', (_, offer) => [1, 2, 3].forEach(offer)],
+    ['a batch leaves', (arena) => takeAll(arena)],
+    ['a batch leaves and others end', (arena, offer) => [takeAll(arena), offer(), takeAll(arena), offer()]],
+    [
+      'the oldest are dropped',
+      (arena) => {
+        while (arena.count > 0) arena.dropOldest()
+      },
+    ],
+    [
+      'all are dropped and others end',
+      (arena, offer) => {
+        while (arena.count > 0) arena.dropOldest()
+        for (let i = 0; i < 400; i++) offer()
+      },
+    ],
+    ['the most important leave', (arena, offer) => [arena.takeFirst(2, 10_000), offer()]],
+    [
+      'the most important leave, again and again',
+      (arena) => {
+        for (let i = 0; i < 3; i++) arena.takeFirst(2, 10_000)
+      },
+    ],
+    [
+      'others fill segments',
+      (_, offer) => {
+        for (let i = 0; i < 2_000; i++) offer()
+      },
+    ],
+  ])('B44: stays whole when meanwhile %s', (_, happen) => {
+    const { arena } = openArena(new ProtobufEncoder() as unknown as NameEncoder)
+    let ended = 0
+    const offer = () => arena.offer(spanNamed(`inner ${ended++}`))
+    // Beyond the first segment, which is too small to write in.
+    for (let i = 0; i < 60; i++) arena.offer(spanNamed(`filler ${i}`))
+    for (let i = 0; i < 20; i++) {
+      const attributes = {
+        first: rest.first,
+        get lazy() {
+          happen(arena, offer)
+          return true
+        },
+        last: rest.last,
+      }
+      arena.offer(spanNamed(`outer ${i}`, { attributes }))
+      for (let j = 0; j < 5; j++) offer()
+      const { body } = arena.take(Infinity, Infinity)!.payload
+      expect(namesOf(body).at(-6)).toBe(`outer ${i}`)
+      expect(outerSpan(body)).toMatchObject([
+        { attributes: expectedAttributes({ first: rest.first, lazy: true, last: rest.last }) },
+      ])
+    }
   })
 })
 
