@@ -27,7 +27,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPProtobufTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '32.1 kB',
+    limit: '32.2 kB',
     modifyEsbuildConfig: edge,
   },
 ]
