@@ -73,17 +73,21 @@ export async function takeTurns(
   return turns
 }
 
-/** How many times less than the stock SDK tailrace takes: in each round the median of what neighbours come to. */
+/**
+ * How many times less than the stock SDK tailrace takes: in each round the median of what neighbours come to.
+ * @param others - Variants that are only shown beside.
+ */
 export function turnsRatioLine(
   label: string,
   unit: string,
   rounds: readonly Turns[],
   goal: { required: number; aim?: number },
+  others: readonly string[] = [],
 ): Line {
   return {
     label,
     unit,
-    samples: mediansOf(rounds, ['stock', 'tailrace']),
+    samples: mediansOf(rounds, ['stock', 'tailrace', ...others]),
     figures: rounds.map((turns) => ratioOf(turns, 'stock', 'tailrace')),
     figureUnit: '×',
     goal: { ...goal, sense: 'at least' },
