@@ -8,14 +8,15 @@
  *     npm run bench -- --quick                        the guard of CI, in short: fails if a ratio is below half of what
  *                                                     is required in every round
  *     npm run bench -- --json                         the figures of every round, instead of the table
- *     npm run bench -- --chart                        draws bench/chart.svg from the figures, too
+ *     npm run bench -- --chart                        draws bench/chart.svg from the figures, too, and README's table
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createBench } from './harness/bench.ts'
 import { chart } from './harness/chart.ts'
 import { buildPrograms, prepareFixture } from './harness/fixture.ts'
+import { figures } from './harness/marked.ts'
 import { type Answer, circumstances, collapsed, table } from './harness/report.ts'
 import { QUESTIONS } from './questions.ts'
 
@@ -80,7 +81,10 @@ if (values.chart) {
   const file = fileURLToPath(new URL('chart.svg', import.meta.url))
   const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
   writeFileSync(file, chart(answers, [command, ...where]))
-  process.stderr.write(`drew ${file}\n`)
+  const readme = fileURLToPath(new URL('../README.md', import.meta.url))
+  const part = [table(answers), '', [`\`${command}\``, ...where].join('; ')].join('\n')
+  writeFileSync(readme, figures.replaced(readFileSync(readme, 'utf8'), part))
+  process.stderr.write(`drew ${file}, and README has the table\n`)
 }
 if (values.quick) failures.push(...collapsed(answers))
 for (const failure of failures) console.error(`FAIL: ${failure}`)
