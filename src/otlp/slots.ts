@@ -24,8 +24,8 @@ export interface Slot {
   readonly start: number
   readonly valueStart: number
   readonly end: number
-  /** Other strings that have been seen here. */
-  others: Encoded[]
+  /** Other strings that have been seen here. An array of just that length: one that is pushed to takes room for 16. */
+  others: readonly Encoded[]
   /** How often none of them fitted, less how often one did. */
   misses: number
   /** The hashes of the last four strings that were none of them, one a byte: who comes twice is remembered. */
@@ -46,6 +46,8 @@ export function hasMissed(slot: Slot, text: string): boolean {
   return ((same - 0x01010101) & ~same & 0x80808080) !== 0
 }
 
+const NO_OTHERS: readonly Encoded[] = []
+
 /** NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0. */
 export function slotOf(key: string, value: unknown, start: number, valueStart: number, end: number): Slot {
   const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
@@ -58,7 +60,7 @@ export function slotOf(key: string, value: unknown, start: number, valueStart: n
     start,
     valueStart,
     end,
-    others: [],
+    others: NO_OTHERS,
     misses: 0,
     missed: 0,
   }

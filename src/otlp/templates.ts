@@ -247,7 +247,8 @@ export class Templates<W extends Writer & { valueAt: number }> {
       slot.isText = false
       slot.others = []
     } else if (others.length < OTHERS_MAX && lengthOf(value) <= STRING_LENGTH_MAX && hasMissed(slot, value)) {
-      others.push({ value: interned(value), piece: this.#keep(writer.bytes, attributeStart, writer.at) })
+      const other = { value: interned(value), piece: this.#keep(writer.bytes, attributeStart, writer.at) }
+      slot.others = [...others, other]
     }
   }
 }
