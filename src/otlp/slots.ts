@@ -48,8 +48,18 @@ export function hasMissed(slot: Slot, text: string): boolean {
 
 const NO_OTHERS: readonly Encoded[] = []
 
-/** NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0. */
-export function slotOf(key: string, value: unknown, start: number, valueStart: number, end: number): Slot {
+/**
+ * NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0.
+ * @param former - What stood in its place: the strings that it has seen are still worth knowing if the key is the same.
+ */
+export function slotOf(
+  key: string,
+  value: unknown,
+  start: number,
+  valueStart: number,
+  end: number,
+  former?: Slot,
+): Slot {
   const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
   return {
     key,
@@ -60,7 +70,7 @@ export function slotOf(key: string, value: unknown, start: number, valueStart: n
     start,
     valueStart,
     end,
-    others: NO_OTHERS,
+    others: former?.key === key ? former.others : NO_OTHERS,
     misses: 0,
     missed: 0,
   }

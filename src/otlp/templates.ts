@@ -162,7 +162,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
       format.attribute(writer, key, value)
       const end = writer.at - from
       const valueStart = Math.max(writer.valueAt - from, start)
-      slots.push(slotOf(key, value, start, valueStart, end))
+      slots.push(slotOf(key, value, start, valueStart, end, template.slots[slots.length]))
       start = end
     }
     template.relearnAt *= 4
