@@ -5,6 +5,7 @@
  *     claim: rename to a name with the claimer in it, which succeeds for one process only
  */
 import { join } from 'node:path'
+import { monotonicNow } from '../pipeline/deadline.ts'
 import type { Steps } from './calls.ts'
 import * as calls from './calls.ts'
 import { type Entry, Names, parseName } from './names.ts'
@@ -21,6 +22,8 @@ export interface SpoolLimits {
 export interface DirectoryListener {
   evicted(spanCount: number): void
   setAside(name: string, why: string): void
+  /** Can be neither sent nor set aside just now: tried again later. */
+  stuck(name: string, why: string): void
   /** Not ours: left alone. */
   foreign(name: string): void
 }
@@ -38,6 +41,12 @@ export interface Waiting {
   readonly bytes: number
 }
 
+/** What can be neither claimed nor set aside is left alone for so long: on Windows somebody may be reading it. */
+const STUCK_MILLIS = 60_000
+
+/** What a file system says that cannot sync a directory. */
+const CANNOT_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
+
 interface SizedEntry extends Entry {
   readonly size: number
 }
@@ -49,9 +58,13 @@ export class SpoolDirectory {
   readonly #names = new Names()
   /** By name: what has been written once does not change. */
   #sizes = new Map<string, number>()
-  readonly #foreign = new Set<string>()
-  /** Cannot even be renamed. */
-  readonly #hopeless = new Set<string>()
+  #foreign = new Set<string>()
+  /** Names with us in them that are being written or sent: what else has us in its name was left behind by an error. */
+  readonly #inUse = new Set<string>()
+  /** Those of them that have been sent and could not be removed. */
+  readonly #sent = new Set<string>()
+  /** Until when a name is left alone. */
+  readonly #stuckUntil = new Map<string, number>()
   waiting: Waiting = { files: 0, bytes: 0 }
 
   constructor(limits: SpoolLimits, listener: DirectoryListener) {
@@ -59,18 +72,25 @@ export class SpoolDirectory {
     this.#listener = listener
   }
 
-  /** Returns when the body is there to stay. */
-  *write(body: Uint8Array): Steps<void> {
+  /**
+   * Returns when the body is there to stay.
+   * @param writtenAt - For a part of what has been there since then, and is about to be removed.
+   */
+  *write(body: Uint8Array, writtenAt?: number): Steps<void> {
     yield* calls.makeDirectory(this.#limits.directory)
-    yield* this.#makeRoom(body.length)
-    const base = this.#names.next()
-    const temporary = this.#path(this.#names.temporary(base))
+    if (writtenAt === undefined) yield* this.#makeRoom(body.length)
+    const base = this.#names.next(writtenAt)
+    const name = this.#names.temporary(base)
+    const temporary = this.#path(name)
+    this.#inUse.add(name)
     try {
       yield* this.#writeFile(temporary, body)
       yield* calls.rename(temporary, this.#path(base))
     } catch (error) {
       yield* quietly(calls.unlink(temporary))
       throw error
+    } finally {
+      this.#inUse.delete(name)
     }
     yield* this.#syncDirectory()
     this.#sizes.set(base, body.length)
@@ -84,11 +104,11 @@ export class SpoolDirectory {
    */
   *claim(last: ReadonlySet<string>): Steps<Claim | undefined> {
     const entries = yield* this.#list()
-    const ready: Entry[] = []
+    const ready: SizedEntry[] = []
     for (const entry of entries) {
-      if (yield* this.#evictIfOld(entry)) continue
-      if (entry.kind === 'ready') ready.push(entry)
-      else if (entry.kind !== 'set-aside' && this.#names.isAbandoned(entry)) ready.push(entry)
+      if (this.#sent.has(entry.name)) yield* quietly(this.#removeSent(entry))
+      else if (yield* this.#evictIfOld(entry)) continue
+      else if (entry.kind !== 'set-aside' && !this.#isInUse(entry)) ready.push(entry)
     }
     const inOrder = [
       ...ready.filter(({ base }) => !last.has(base)),
@@ -103,25 +123,54 @@ export class SpoolDirectory {
 
   /** It waits again, for whoever comes next. */
   *release({ entry }: Claim): Steps<void> {
-    yield* unlessGone(calls.rename(this.#path(entry.name), this.#path(entry.base)))
+    try {
+      yield* unlessGone(calls.rename(this.#path(entry.name), this.#path(entry.base)))
+    } finally {
+      this.#inUse.delete(entry.name)
+    }
   }
 
-  /** It has been sent. */
-  *remove({ entry, body }: Claim): Steps<void> {
-    yield* unlessGone(calls.unlink(this.#path(entry.name)))
-    this.#countWaiting(-1, -body.length)
+  /** It has been sent. Nobody sends it again, even if it cannot be removed. */
+  *remove({ entry }: Claim): Steps<void> {
+    this.#sent.add(entry.name)
+    yield* this.#removeSent(entry)
   }
 
   /** It will not be sent: whoever runs this may want to look at it. */
   *setAside({ name, base }: Entry, why: string): Steps<void> {
-    if (this.#hopeless.has(name)) return
     const aside = this.#names.setAside(base)
+    this.#inUse.delete(name)
     try {
       yield* unlessGone(calls.rename(this.#path(name), this.#path(aside)))
     } catch {
-      this.#hopeless.add(name)
+      this.#leave(name, why)
+      return
     }
     this.#listener.setAside(aside, why)
+  }
+
+  *#removeSent({ name, base }: Entry): Steps<void> {
+    yield* unlessGone(calls.unlink(this.#path(name)))
+    this.#sent.delete(name)
+    this.#inUse.delete(name)
+    this.#countWaiting(-1, -(this.#sizes.get(base) ?? 0))
+  }
+
+  #leave(name: string, why: string): void {
+    this.#stuckUntil.set(name, monotonicNow() + STUCK_MILLIS)
+    this.#listener.stuck(name, why)
+  }
+
+  #isStuck(name: string): boolean {
+    if (monotonicNow() < (this.#stuckUntil.get(name) ?? 0)) return true
+    this.#stuckUntil.delete(name)
+    return false
+  }
+
+  /** Whether somebody is at work on it who is alive, as far as can be known. */
+  #isInUse(entry: Entry): boolean {
+    if (entry.owner === undefined) return false
+    return this.#inUse.has(entry.name) || !this.#names.isAbandoned(entry)
   }
 
   #countWaiting(files: number, bytes: number): void {
@@ -148,6 +197,8 @@ export class SpoolDirectory {
     const fd = yield* calls.open(this.#limits.directory, 'r')
     try {
       yield* calls.fsync(fd)
+    } catch (error) {
+      if (!CANNOT_SYNC.includes(calls.codeOf(error) ?? '')) throw error
     } finally {
       yield* calls.close(fd)
     }
@@ -157,11 +208,12 @@ export class SpoolDirectory {
   *#list(): Steps<SizedEntry[]> {
     const entries: SizedEntry[] = []
     const sizes = new Map<string, number>()
+    const foreign = new Set<string>()
     for (const name of yield* this.#readNames()) {
       const entry = parseName(name)
       if (entry === undefined) {
         if (!this.#foreign.has(name)) this.#listener.foreign(name)
-        this.#foreign.add(name)
+        foreign.add(name)
         continue
       }
       const known = entry.kind === 'temporary' ? undefined : this.#sizes.get(entry.base)
@@ -171,6 +223,7 @@ export class SpoolDirectory {
       entries.push({ ...entry, size })
     }
     this.#sizes = sizes
+    this.#foreign = foreign
     const waiting = entries.filter(({ kind }) => kind === 'ready' || kind === 'claimed')
     this.waiting = { files: waiting.length, bytes: waiting.reduce((sum, { size }) => sum + size, 0) }
     return entries.sort((a, b) => a.writtenAt - b.writtenAt || (a.base < b.base ? -1 : 1))
@@ -187,16 +240,14 @@ export class SpoolDirectory {
     const entries = yield* this.#list()
     let total = entries.reduce((sum, { size }) => sum + size, bytes)
     for (const entry of entries) {
-      const isInUse = entry.owner !== undefined && !this.#names.isAbandoned(entry)
       if (yield* this.#evictIfOld(entry)) total -= entry.size
-      else if (total > maxBytes && !isInUse && (yield* this.#evict(entry))) total -= entry.size
+      else if (total > maxBytes && !this.#isInUse(entry) && (yield* this.#evict(entry))) total -= entry.size
     }
   }
 
   *#evictIfOld(entry: SizedEntry): Steps<boolean> {
     const isOld = Date.now() - entry.writtenAt > this.#limits.maxAgeMillis
-    const isInUse = entry.owner !== undefined && !this.#names.isAbandoned(entry)
-    return isOld && !isInUse && (yield* this.#evict(entry))
+    return isOld && !this.#isInUse(entry) && (yield* this.#evict(entry))
   }
 
   *#evict({ name, kind, size }: SizedEntry): Steps<boolean> {
@@ -213,21 +264,24 @@ export class SpoolDirectory {
     return true
   }
 
-  *#claim(found: Entry): Steps<Claim | undefined> {
-    if (this.#hopeless.has(found.name)) return undefined
+  *#claim(found: SizedEntry): Steps<Claim | undefined> {
+    if (this.#isStuck(found.name)) return undefined
     const name = this.#names.claimed(found.base)
-    const entry: Entry = { ...found, name, kind: 'claimed' }
+    const entry: SizedEntry = { ...found, name, kind: 'claimed' }
+    this.#inUse.add(name)
     try {
       yield* calls.rename(this.#path(found.name), this.#path(name))
     } catch (error) {
-      if (calls.codeOf(error) !== 'ENOENT') yield* this.setAside(found, describeCode(error))
+      this.#inUse.delete(name)
+      if (calls.codeOf(error) !== 'ENOENT') this.#leave(found.name, `it cannot be claimed (${nameOf(error)})`)
       return undefined
     }
+    if (found.kind === 'temporary') this.#countWaiting(1, found.size)
     let body: Uint8Array
     try {
       body = yield* calls.readFile(this.#path(name))
     } catch (error) {
-      yield* this.setAside(entry, describeCode(error))
+      yield* this.setAside(entry, `it cannot be read (${nameOf(error)})`)
       return undefined
     }
     const spanCount = countSpans(body)
@@ -237,8 +291,8 @@ export class SpoolDirectory {
   }
 }
 
-function describeCode(error: unknown): string {
-  return `it cannot be read (${calls.codeOf(error) ?? 'unknown'})`
+function nameOf(error: unknown): string {
+  return calls.codeOf(error) ?? 'unknown'
 }
 
 /** `undefined` where the file, or its directory, is not there. */

@@ -52,11 +52,14 @@ export class Names {
   #count = 0
   #lastMillis = 0
 
-  /** A name that nobody else chooses; those of one writer ascend, whatever the clock does. */
-  next(): string {
+  /**
+   * A name that nobody else chooses; those of one writer ascend, whatever the clock does.
+   * @param writtenAt - For a part of an older file, which takes that file's place.
+   */
+  next(writtenAt?: number): string {
     this.#lastMillis = Math.max(Date.now(), this.#lastMillis)
     const count = (this.#count++ >>> 0).toString(16).padStart(8, '0')
-    return `${this.#lastMillis}-${this.#writer}${count}.otlp.pb`
+    return `${writtenAt ?? this.#lastMillis}-${this.#writer}${count}.otlp.pb`
   }
 
   temporary(base: string): string {
@@ -71,11 +74,11 @@ export class Names {
     return `${base}.set-aside`
   }
 
-  /** Whether whoever was at work on the file is gone. */
+  /** Whether whoever was at work on the file is gone. What we ourselves are at work on we know better. */
   isAbandoned({ owner = '' }: Entry): boolean {
     const [, since, host, pid, writer] = OWNER.exec(owner) ?? []
     if (since === undefined) return true
-    if (writer === this.#writer) return false
+    if (writer === this.#writer) return true
     if (host === this.#host && Number(pid) !== process.pid && !isAlive(Number(pid))) return true
     return Date.now() - Number(since) > ABANDONED_AFTER_MILLIS
   }

@@ -40,6 +40,8 @@ export class Replayer {
   #nextAt = Infinity
   /** The backend is away, or asked for a pause: nothing is sent sooner. */
   #heldUntil = 0
+  /** The backend itself named that time. */
+  #askedToWaitUntil = 0
   #yieldingSince: number | undefined
   #isStarted = false
   #isStopped = false
@@ -80,7 +82,7 @@ export class Replayer {
       this.#hold(this.#backoffMillis(), outcome.retryAfterMillis)
       return
     }
-    this.#failures = this.#heldUntil = 0
+    this.#failures = this.#heldUntil = this.#askedToWaitUntil = 0
     if (this.#store.waitingFiles > 0) this.#scheduleBy(this.#millisBetween)
   }
 
@@ -91,7 +93,7 @@ export class Replayer {
 
   /**
    * Sends what waits now, no faster than ever, for a caller who waits: until nothing waits, the backend is found to be away,
-   * or time is up. What is on its way then goes on.
+   * or asks to be left alone, or time is up. What is on its way then goes on.
    */
   async all(timeoutMillis: number): Promise<void> {
     let timer = NO_TIMER
@@ -100,9 +102,13 @@ export class Replayer {
       timer = startTimer(resolve, timeoutMillis, true)
     })
     const sendAll = async () => {
-      while (!isOver && !this.#isStopped) {
-        await this.#running
-        if (this.#running !== undefined) continue
+      while (!isOver && !this.#isStopped && monotonicNow() >= this.#askedToWaitUntil) {
+        if (this.#running !== undefined) {
+          // What was begun in the background says as much of the backend.
+          await this.#running
+          if (this.#failures > 0) return
+          continue
+        }
         this.#timer.cancel()
         if ((await this.#begin()) !== this.#millisBetween) return
         await new Promise<void>((resolve) => startTimer(resolve, this.#millisBetween, true))
@@ -119,7 +125,9 @@ export class Replayer {
 
   /** Nothing is sent for so long. */
   #hold(millis: number, serverMillis = 0): void {
-    this.#heldUntil = Math.max(this.#heldUntil, monotonicNow() + Math.max(millis, serverMillis))
+    const now = monotonicNow()
+    this.#heldUntil = Math.max(this.#heldUntil, now + Math.max(millis, serverMillis))
+    if (serverMillis > 0) this.#askedToWaitUntil = now + serverMillis
     this.#schedule(Math.max(0, this.#nextAt - monotonicNow()))
   }
 
@@ -176,18 +184,25 @@ export class Replayer {
     const { base } = claim.entry
     if (outcome === undefined || outcome.kind === 'retryable') {
       await this.#store.release(claim)
-      if (this.#failed.has(base)) this.#failed.clear()
-      this.#failed.add(base)
-      this.#hold(this.#backoffMillis(), outcome?.retryAfterMillis)
-      this.#failures++
-      return this.#heldUntil - monotonicNow()
+      return this.#tryLater(base, outcome?.retryAfterMillis)
     }
-    this.#failures = this.#heldUntil = 0
+    if (outcome.kind === 'too_large' && claim.spanCount > 1 && !(await this.#store.split(claim)))
+      return this.#tryLater(base)
+    this.#failures = this.#heldUntil = this.#askedToWaitUntil = 0
     this.#failed.delete(base)
     if (outcome.kind === 'delivered') await this.#store.delivered(claim, outcome.rejected)
-    else if (outcome.kind === 'too_large' && claim.spanCount > 1) await this.#store.split(claim)
-    else await this.#store.refused(claim, `the backend refuses it (${outcome.error.message})`)
+    else if (outcome.kind === 'final' || claim.spanCount === 1)
+      await this.#store.refused(claim, `the backend refuses it (${outcome.error.message})`)
     return this.#millisBetween
+  }
+
+  /** Answers with when to look again, in milliseconds. */
+  #tryLater(base: string, serverMillis?: number): number {
+    if (this.#failed.has(base)) this.#failed.clear()
+    this.#failed.add(base)
+    this.#hold(this.#backoffMillis(), serverMillis)
+    this.#failures++
+    return this.#heldUntil - monotonicNow()
   }
 
   async #send({ body, spanCount }: Claim): Promise<Outcome> {

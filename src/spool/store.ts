@@ -106,12 +106,16 @@ export class SpoolStore implements BatchStore, DirectoryListener {
     await this.#try(() => run(this.#directory.setAside(entry, why)))
   }
 
-  /** Two halves take its place. */
-  async split(claim: Claim): Promise<void> {
-    await this.#try(async () => {
-      for (const half of splitRequest(claim.body)) await run(this.#directory.write(half))
-      await run(this.#directory.remove(claim))
+  /** Two halves take its place. False where there is no room for them: it waits again. */
+  async split(claim: Claim): Promise<boolean> {
+    const { body, entry } = claim
+    const isSplit = await this.#try(async () => {
+      for (const half of splitRequest(body)) await run(this.#directory.write(half, entry.writtenAt))
+      return true
     })
+    if (isSplit) await this.#try(() => run(this.#directory.remove(claim)))
+    else await this.release(claim)
+    return isSplit === true
   }
 
   evicted(spanCount: number): void {
@@ -123,6 +127,10 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   setAside(name: string, why: string): void {
     this.#setAside.files++
     this.#warn(`aside ${why}`, `${name} in the spool ${this.#path} is set aside: ${why}`)
+  }
+
+  stuck(name: string, why: string): void {
+    this.#warn(`stuck ${why}`, `${name} in the spool ${this.#path} is left alone for now: ${why}`)
   }
 
   foreign(name: string): void {
@@ -141,7 +149,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
     this.#pausedUntil = monotonicNow() + WRITE_PAUSE_MILLIS
     if (!this.#isFailing) {
       const why = codeOf(error) ?? (error as Error).message
-      log('warn', `the spool ${this.#path} cannot be written to (${why}): spans stay in memory`)
+      this.#warn('write', `the spool ${this.#path} cannot be written to (${why}): spans stay in memory`)
     }
     this.#isFailing = true
     return false

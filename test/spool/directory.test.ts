@@ -5,23 +5,33 @@ import { captureDiag } from '../helpers/captured-diag.ts'
 import { watchedProcessor } from '../helpers/ledger.ts'
 import { answers } from '../helpers/misbehaving-collector.ts'
 import { end, names } from '../helpers/processors.ts'
-import { filesIn, runningCollector, spansIn, spoolFor, temporaryDirectory } from './spools.ts'
+import { filesIn, runningCollector, spansAt, spansIn, spoolFor, temporaryDirectory } from './spools.ts'
 
-const calls = vi.hoisted(() => ({ log: [] as string[], failing: undefined as string | undefined }))
+const calls = vi.hoisted(() => ({
+  log: [] as string[],
+  failing: undefined as string | undefined,
+  code: 'ENOSPC',
+}))
 
 vi.mock('node:fs', async (importOriginal) => {
   const original = await importOriginal<typeof import('node:fs')>()
   const watched: Record<string, unknown> = { ...original }
   const paths = new Map<unknown, string>()
   const kindOf = (path: unknown) =>
-    /\.tmp$/.test(String(path)) ? 'temporary' : /\.otlp\.pb$/.test(String(path)) ? 'file' : 'directory'
-  for (const name of ['open', 'write', 'fsync', 'rename'] as const) {
+    /\.tmp$/.test(String(path))
+      ? 'temporary'
+      : /\.otlp\.pb$/.test(String(path))
+        ? 'file'
+        : String(path).includes('.claimed-')
+          ? 'claim'
+          : 'directory'
+  for (const name of ['open', 'write', 'fsync', 'rename', 'unlink'] as const) {
     const inBackground = original[name] as unknown as (...args: unknown[]) => void
     watched[name] = (...args: unknown[]) => {
       const callback = args.at(-1) as (error: unknown, result?: unknown) => void
       const what = `${name} ${kindOf(paths.get(args[0]) ?? args[0])}`
       if (calls.failing === what) {
-        callback(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }))
+        callback(Object.assign(new Error(`${calls.code}, on purpose`), { code: calls.code }))
         return
       }
       inBackground(...args.slice(0, -1), (error: unknown, result: unknown) => {
@@ -34,6 +44,11 @@ vi.mock('node:fs', async (importOriginal) => {
   return { ...watched, default: watched }
 })
 
+/** From now on, until it is told otherwise. */
+function fail(failing: string | undefined, code = 'ENOSPC'): void {
+  Object.assign(calls, { failing, code })
+}
+
 async function spoolOf(count: number) {
   const directory = temporaryDirectory()
   const collector = await runningCollector()
@@ -44,12 +59,19 @@ async function spoolOf(count: number) {
     scheduledDelayMillis: 0,
   })
   calls.log.length = 0
-  calls.failing = undefined
-  onTestFinished(() => {
-    calls.failing = undefined
-  })
+  fail(undefined)
+  onTestFinished(() => fail(undefined))
   end(processor, ...names(count))
-  return { directory, exporter, processor }
+  return { directory, exporter, processor, collector }
+}
+
+/** A spool with a batch in it, and a backend that is there again. */
+async function spoolHolding(count: number) {
+  const all = await spoolOf(count)
+  await all.processor.flush({ timeoutMillis: 5000 })
+  expect(all.processor.stats().spooled).toBe(count)
+  all.collector.otherwise(answers(200))
+  return all
 }
 
 describe('a batch on its way to the disk', () => {
@@ -74,7 +96,7 @@ describe('a batch on its way to the disk', () => {
     async (failing) => {
       const { directory, exporter, processor } = await spoolOf(3)
       const lines = captureDiag()
-      calls.failing = failing
+      fail(failing)
 
       const first = await processor.flush({ timeoutMillis: 2000 })
       const second = await processor.flush({ timeoutMillis: 2000 })
@@ -97,10 +119,10 @@ describe('a batch on its way to the disk', () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const { directory, processor } = await spoolOf(3)
     const lines = captureDiag()
-    calls.failing = 'write temporary'
+    fail('write temporary')
     await processor.flush({ timeoutMillis: 1000 })
 
-    calls.failing = undefined
+    fail(undefined)
     vi.advanceTimersByTime(10_000)
     const result = await processor.flush({ timeoutMillis: 1000 })
 
@@ -109,4 +131,122 @@ describe('a batch on its way to the disk', () => {
     expect(lines.filter((line) => line.includes('can be written to again'))).toHaveLength(1)
     expect(fs.existsSync(directory)).toBe(true)
   })
+})
+
+describe('a batch on its way back', () => {
+  it('is left alone where it cannot be claimed just now, with one warning, and delivered a minute later', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const { directory, exporter, collector } = await spoolHolding(3)
+    const lines = captureDiag()
+    fail('rename file', 'EBUSY')
+    await exporter.replay({ timeoutMillis: 5000 })
+    await exporter.replay({ timeoutMillis: 5000 })
+    expect(exporter.stats()).toMatchObject({ setAside: { files: 0 }, waiting: { files: 1 } })
+
+    fail(undefined)
+    await exporter.replay({ timeoutMillis: 5000 })
+    expect(spansIn(directory)).toEqual(names(3))
+    vi.advanceTimersByTime(60_000)
+    await exporter.replay({ timeoutMillis: 5000 })
+
+    expect(exporter.stats()).toMatchObject({ replayed: { files: 1, spans: 3 }, waiting: { files: 0 } })
+    expect(spansAt(collector).slice(-3)).toEqual(names(3))
+    expect(lines.filter((line) => line.includes('is left alone for now'))).toEqual([
+      expect.stringMatching(/: it cannot be claimed \(EBUSY\)$/),
+    ])
+  })
+
+  it('is not sent twice where it cannot be removed, and removed once it can', async () => {
+    const { directory, exporter, collector } = await spoolHolding(3)
+    const attempts = collector.requests.length
+    fail('unlink claim', 'EACCES')
+    await exporter.replay({ timeoutMillis: 5000 })
+    await exporter.replay({ timeoutMillis: 5000 })
+    expect(filesIn(directory)).toEqual([expect.stringMatching(/\.claimed-/)])
+
+    fail(undefined)
+    const stats = await exporter.replay({ timeoutMillis: 5000 })
+
+    expect(filesIn(directory)).toEqual([])
+    expect(collector.requests).toHaveLength(attempts + 1)
+    expect(stats).toMatchObject({ replayed: { files: 1, spans: 3 }, waiting: { files: 0 } })
+  })
+
+  it('waits again where it cannot be let go of, and is sent by the same process', async () => {
+    const { directory, exporter, collector } = await spoolHolding(3)
+    collector.script(answers(503))
+    fail('rename claim', 'EIO')
+    await exporter.replay({ timeoutMillis: 5000 })
+    expect(filesIn(directory)).toEqual([expect.stringMatching(/\.claimed-/)])
+
+    fail(undefined)
+    const stats = await exporter.replay({ timeoutMillis: 10_000 })
+
+    expect(stats).toMatchObject({ replayed: { files: 1, spans: 3 }, waiting: { files: 0 } })
+    expect(filesIn(directory)).toEqual([])
+  })
+
+  it('waits again as a whole where there is no room for its halves, and keeps its age when there is', async () => {
+    const { directory, exporter, collector } = await spoolHolding(4)
+    const [whole] = filesIn(directory)
+    collector.script(answers(413))
+    fail('write temporary')
+    await exporter.replay({ timeoutMillis: 5000 })
+    expect(filesIn(directory)).toEqual([whole])
+
+    collector.script(answers(413), answers(503))
+    fail(undefined)
+    await exporter.replay({ timeoutMillis: 10_000 })
+
+    const written = whole!.split('-')[0]
+    const half = expect.stringMatching(`^${written}-`)
+    expect(filesIn(directory)).toEqual([half, half])
+    expect(spansIn(directory)).toEqual(names(4))
+  })
+})
+
+describe('a directory that cannot be synced', () => {
+  it.each(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])(
+    'is good enough where its file system says %s: it knows no such thing',
+    async (code) => {
+      const { directory, processor } = await spoolOf(3)
+      fail('fsync directory', code)
+
+      expect(await processor.flush({ timeoutMillis: 5000 })).toMatchObject({ spooled: 3 })
+
+      expect(spansIn(directory)).toEqual(names(3))
+    },
+  )
+
+  it.each([
+    ['open directory', 'EISDIR'],
+    ['open directory', 'EPERM'],
+    ['fsync directory', 'EPERM'],
+  ])('is good enough on Windows, which keeps a journal: %s, %s', async (failing, code) => {
+    const { platform } = process
+    onTestFinished(() => void Object.defineProperty(process, 'platform', { value: platform }))
+    Object.defineProperty(process, 'platform', { value: 'win32' })
+    const { directory, exporter, processor, collector } = await spoolOf(3)
+    fail(failing, code)
+
+    expect(await processor.flush({ timeoutMillis: 5000 })).toMatchObject({ spooled: 3 })
+    collector.otherwise(answers(200))
+    expect(await exporter.replay({ timeoutMillis: 5000 })).toMatchObject({ replayed: { files: 1, spans: 3 } })
+
+    expect(filesIn(directory)).toEqual([])
+  })
+})
+
+it('names of files are such as any file system takes: no colon, nothing long, lower case', async () => {
+  const { directory, collector, exporter } = await spoolHolding(1)
+  const seen = new Set(filesIn(directory))
+  const see = (name: string) => void seen.add(name)
+  collector.otherwise({ stage: 'request', act: () => filesIn(directory).forEach(see) })
+  await exporter.replay({ timeoutMillis: 500 })
+
+  expect(seen.size).toBe(2)
+  for (const name of seen) {
+    expect(name).toMatch(/^[a-z0-9.-]+$/)
+    expect(name.length).toBeLessThan(120)
+  }
 })

@@ -232,6 +232,20 @@ describe('what lies in a spool', { timeout: 30_000 }, () => {
     expect(performance.now() - startedAt).toBeLessThan(1500)
   })
 
+  it('is not replayed for anybody while the backend has asked to be left alone', async () => {
+    const directory = temporaryDirectory()
+    await leave(directory, ['a'], ['b'])
+    const collector = await runningCollector()
+    collector.script(answers(503, { headers: { 'retry-after': '60' } }))
+    const { exporter } = next(collector, directory)
+
+    await exporter.replay({ timeoutMillis: 10_000 })
+    await exporter.replay({ timeoutMillis: 10_000 })
+
+    expect(collector.requests).toHaveLength(1)
+    expect(spansIn(directory)).toEqual(['a', 'b'])
+  })
+
   it('is let go of when the process shuts down meanwhile', async () => {
     const directory = temporaryDirectory()
     await leave(directory, ['a'])
