@@ -3,6 +3,7 @@ import { question as bundleSize } from './bundle-size.ts'
 import { question as coldStart } from './cold-start.ts'
 import { question as encodeJson } from './encode-json.ts'
 import { question as encodeProtobuf } from './encode-protobuf.ts'
+import { question as fanOut } from './fan-out.ts'
 import { question as flushBlock } from './flush-block.ts'
 import { question as gc } from './gc.ts'
 import type { Question } from './harness/question.ts'
@@ -36,4 +37,5 @@ export const QUESTIONS: readonly Question[] = [
   hostileCardinality,
   spoolCost,
   spoolExit,
+  fanOut,
 ]

@@ -7,7 +7,13 @@ import { type BatchSpanProcessorOptions, configureProcessor, readCall } from './
 import { PAGE, type PageEvent } from './page.ts'
 import { monotonicNow, unlessAborted } from './pipeline/deadline.ts'
 import { OpenSpans } from './pipeline/open-spans.ts'
-import { type BranchingExporter, openPipeline, openSpanPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import {
+  type BranchingExporter,
+  type EncoderFor,
+  openPipeline,
+  openSpanPipeline,
+  type Pipeline,
+} from './pipeline/pipeline.ts'
 import { show } from './pipeline/report.ts'
 import { isLocalRoot } from './pipeline/trace-queue.ts'
 import { INVOCATION } from './request.ts'
@@ -75,7 +81,7 @@ export class BatchSpanProcessor {
     this.#flushTimeoutMillis = configuration.flushTimeoutMillis
     this.#shutdownTimeoutMillis = configuration.shutdownTimeoutMillis
     this.#flushOnRootEnd = configuration.flushOnRootEnd
-    const open = (destination: SpanExporter): Pipeline => {
+    const open = (destination: SpanExporter, encoderFor?: EncoderFor): Pipeline => {
       const { [openBranches]: branches, [pipelineExporter]: encodedSide } = destination as Partial<
         BranchingExporter & EncodingExporter
       >
@@ -84,7 +90,7 @@ export class BatchSpanProcessor {
       const { maxExportBatchBytes = encoding?.defaultBatchBytes ?? configuration.maxExportBatchBytes } =
         options
       return encoding
-        ? openPipeline({ ...configuration, maxExportBatchBytes }, encoding)
+        ? openPipeline({ ...configuration, maxExportBatchBytes }, encoding, undefined, encoderFor)
         : openSpanPipeline(configuration, new StockExporterAdapter(destination))
     }
     this.#pipeline = open(exporter)

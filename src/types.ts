@@ -188,6 +188,8 @@ export interface RecordTable {
 
 /** Turns spans into records, and records into request bodies. Knows the format, nothing of queues or networks. */
 export interface SpanEncoder {
+  /** Encoders of the same format write the same records: one can stand for another. */
+  readonly format?: string
   /**
    * Encodes one ended span and appends it to `sink` as the very last step. Re-entrant: user code that runs meanwhile
    * (a getter, a logger) may end other spans.

@@ -1,16 +1,17 @@
 /**
  * Several destinations, each of which gets every span. Under our processor each has a whole pipeline of its own:
  *
- *                  ┌► encode ──► queue ──► drain loop ──► exporters[0]    ledger, breaker, pace: its own
- *     span.end() ──┤
- *                  └► encode ──► queue ──► drain loop ──► exporters[1]    ledger, breaker, pace: its own
+ *                              ┌► queue ──► drain loop ──► exporters[0]    ledger, breaker, pace: its own
+ *     span.end() ──► encode ──┤
+ *                              └► queue ──► drain loop ──► exporters[1]    ledger, breaker, pace: its own
  *
- * so that they share nothing that one could hold up for another.
+ * so that they share nothing that one could hold up for another. A span is encoded once for all that want the same
+ * encoding: see `SharedEncoders`.
  */
 import { monotonicNow } from '../pipeline/deadline.ts'
 import type { CallOptions } from '../pipeline/flush.ts'
 import type { FlushSyncCall } from '../pipeline/flush-sync.ts'
-import type { BranchingExporter, Pipeline } from '../pipeline/pipeline.ts'
+import type { BranchingExporter, EncoderFor, Pipeline } from '../pipeline/pipeline.ts'
 import { callBack } from '../pipeline/report.ts'
 import {
   type DropReason,
@@ -22,11 +23,13 @@ import {
   type SpanExporter,
 } from '../types.ts'
 import { checkDestinations, forAll } from './destinations.ts'
+import { SharedEncoders } from './shared-encoder.ts'
 
 /**
  * Gives every span to each of the exporters. Under tailrace's `BatchSpanProcessor` each destination has a queue, retries,
  * a circuit breaker and a ledger of its own, all with the processor's options: a slow or broken one holds up no other.
- * The caps, `maxQueueSize` (2048 spans) and `maxQueueBytes` (8 MiB), are for each of them, and each encodes on its own.
+ * The caps, `maxQueueSize` (2048 spans) and `maxQueueBytes` (8 MiB), are for each of them. A span is encoded once for all
+ * that want the same encoding, and waits for each of them.
  *
  * `flush` and `shutdown` settle when every destination has settled, or at the caller's deadline; `stats()` and
  * `FlushResult` count a span once for each destination, and have the part of each in `destinations`. Under any other
@@ -86,21 +89,27 @@ class FanOut implements BranchingExporter {
     return forAll(this.#exporters, (exporter) => exporter.shutdown())
   }
 
-  [openBranches](open: (exporter: SpanExporter) => Pipeline): Pipeline {
-    return new Branches(this.#exporters.map(open))
+  [openBranches](open: (exporter: SpanExporter, encoderFor: EncoderFor) => Pipeline): Pipeline {
+    const encoders = new SharedEncoders()
+    const pipelines = this.#exporters.map((exporter) => open(exporter, (own) => encoders.faceFor(own)))
+    return new Branches(pipelines, encoders)
   }
 }
 
 /** Pipelines side by side, for a processor that knows of one. */
 class Branches implements Pipeline {
   readonly #pipelines: readonly Pipeline[]
+  readonly #encoders: SharedEncoders
 
-  constructor(pipelines: readonly Pipeline[]) {
+  constructor(pipelines: readonly Pipeline[], encoders: SharedEncoders) {
     this.#pipelines = pipelines
+    this.#encoders = encoders
   }
 
   offer(span: ReadableSpan, sendSoon: boolean): void {
+    this.#encoders.begin(span)
     for (const pipeline of this.#pipelines) pipeline.offer(span, sendSoon)
+    this.#encoders.end()
   }
 
   refuse(reason: DropReason): void {

@@ -292,6 +292,7 @@ const attributeFormat: AttributeFormat<JsonWriter> = {
  * @see https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
  */
 export class JsonEncoder implements SpanEncoder {
+  readonly format = 'json'
   readonly #groups = new Groups({ resource: encodeResource, scope: encodeScope })
   readonly #traceIds = new IdCache(16)
   readonly #parentIds = new IdCache(8)

@@ -235,6 +235,7 @@ const attributeFormat: AttributeFormat<ProtobufWriter> = {
  * @see https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
  */
 export class ProtobufEncoder implements SpanEncoder {
+  readonly format = 'protobuf'
   readonly #groups = new Groups({ resource: encodeResource, scope: encodeScope })
   readonly #traceIds = new IdCache(16)
   readonly #parentIds = new IdCache(8)

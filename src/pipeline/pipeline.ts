@@ -10,6 +10,7 @@ import type {
   PipelineStats,
   ReadableSpan,
   Sender,
+  SpanEncoder,
   SpanExporter,
 } from '../types.ts'
 import { Arena } from './arena.ts'
@@ -70,16 +71,20 @@ export interface Pipeline {
 /** An exporter with several destinations, each of which gets a pipeline of its own: see `fanOut`. */
 export interface BranchingExporter extends SpanExporter {
   /** @param open - Opens the pipeline of one destination. */
-  [openBranches](open: (exporter: SpanExporter) => Pipeline): Pipeline
+  [openBranches](open: (exporter: SpanExporter, encoderFor: EncoderFor) => Pipeline): Pipeline
 }
+
+/** What a pipeline encodes with, given the exporter's own encoder. */
+export type EncoderFor = (own: SpanEncoder) => SpanEncoder
 
 /** A pipeline for an exporter of ours: spans wait encoded, unless `encodeAt` says otherwise. */
 export function openPipeline(
   configuration: PipelineConfiguration,
   exporter: PipelineExporter,
   reporter = new Reporter(configuration),
+  encoderFor: EncoderFor = (own) => own,
 ): Pipeline {
-  const encoder = exporter.createEncoder()
+  const encoder = encoderFor(exporter.createEncoder())
   return new PipelineOf<EncodedBatch>(
     configuration,
     exporter,
