@@ -4,6 +4,8 @@
  * gone. Types and a symbol only, so that nobody loads what he does not use.
  */
 
+import type { Attributes, Meter } from '@opentelemetry/api'
+
 /** A batch as a spiller sees it. */
 export interface SpillBatch<Payload> {
   readonly count: number
@@ -46,6 +48,11 @@ export interface Spiller {
 export interface SpillingSender<Payload> {
   /** Opens the spiller of one processor. */
   readonly openSpiller?: ((source: SpillSource<Payload>) => Spiller) | undefined
+  /**
+   * Has metrics of its own recorded.
+   * @param attributes - Of the exporter, as the SDK's own metrics have them.
+   */
+  measureWith?(meter: Meter, attributes: Attributes): void
 }
 
 /** What a ledger says of spans that were kept. */

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { log, show } from './pipeline/report.ts'
 import { StandaloneExport } from './pipeline/standalone.ts'
 import type { SpoolLimits } from './spool/directory.ts'
+import { SpoolMetrics } from './spool/metrics.ts'
 import { Replayer } from './spool/replay.ts'
 import { BatchSpiller } from './spool/spiller.ts'
 import { type SpoolStats, SpoolStore } from './spool/store.ts'
@@ -155,10 +156,15 @@ function spoolingSender(inner: PipelineExporter, store: SpoolStore, replayer: Re
       replayer.freshEnded(outcome)
       return outcome
     },
+    measureWith(meter, attributes) {
+      // Of one processor, where several share it.
+      store.metrics ??= new SpoolMetrics(meter, attributes, () => store.waiting)
+    },
     sendSync: (batch, post, timeoutMillis) => inner.sendSync?.(batch, post, timeoutMillis),
     async shutdown() {
       await replayer.stop()
       await inner.shutdown()
+      store.metrics?.shutdown()
     },
   }
 }

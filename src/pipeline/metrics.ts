@@ -2,7 +2,7 @@
  * The SDK's own metrics, as the semantic conventions name them:
  * https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
  */
-import type { Attributes, MeterProvider } from '@opentelemetry/api'
+import type { Attributes, Meter, MeterProvider } from '@opentelemetry/api'
 import type { ComponentDescription, DropReason, ExportError } from '../types.ts'
 import { monotonicNow } from './deadline.ts'
 import type { DropPlace } from './ledger.ts'
@@ -23,7 +23,7 @@ function identify(type: string): Attributes {
 let hasFailed = false
 
 /** A meter that throws must not break what it measures. */
-function contain(record: () => void): void {
+export function contain(record: () => void): void {
   try {
     record()
   } catch (cause) {
@@ -37,6 +37,8 @@ export interface MetricsSubject {
   readonly maxQueueSize: number
   readonly exporter: ComponentDescription
   queueSize(): number
+  /** The exporter may have metrics of its own. */
+  measureExporter(meter: Meter, attributes: Attributes): void
 }
 
 /** Records the metrics of one pipeline. */
@@ -49,7 +51,8 @@ export class SdkMetrics {
   readonly #duration
   readonly #stopObserving: () => void
 
-  constructor(meterProvider: MeterProvider, { maxQueueSize, exporter, queueSize }: MetricsSubject) {
+  constructor(meterProvider: MeterProvider, subject: MetricsSubject) {
+    const { maxQueueSize, exporter, queueSize } = subject
     this.#exporter = { ...identify(exporter.type), ...exporter.attributes }
     const meter = meterProvider.getMeter('tailrace')
     this.#processed = meter.createCounter('otel.sdk.processor.span.processed', {
@@ -86,6 +89,7 @@ export class SdkMetrics {
       size.removeCallback(observe)
       capacity.add(-maxQueueSize, this.#processor)
     }
+    subject.measureExporter(meter, this.#exporter)
   }
 
   /** Spans were given up. Those that are out are counted where their export ends. */

@@ -1,7 +1,6 @@
 /** Puts the stages together: backlog, ledger, pace, drain loop. */
 import type { MeterProvider } from '@opentelemetry/api'
 import type {
-  ComponentDescription,
   DropReason,
   EncodedBatch,
   FlushResult,
@@ -134,7 +133,7 @@ class PipelineOf<Payload> implements Pipeline {
     const { retry, circuitBreaker, maxExportsPerSecond, exportTimeoutMillis } = configuration
     const breaker = circuitBreaker && new CircuitBreaker(circuitBreaker)
     const pace = new Pace(retry, breaker, maxExportsPerSecond)
-    const metrics = this.#openMetrics(configuration, sender.description)
+    const metrics = this.#openMetrics(configuration, sender)
     this.#ledger = new Ledger((reason, count, place) => {
       reporter.dropped(reason, count)
       metrics?.dropped(reason, count, place)
@@ -220,14 +219,15 @@ class PipelineOf<Payload> implements Pipeline {
 
   #openMetrics(
     { selfObsMeterProvider, maxQueueSize }: PipelineConfiguration,
-    exporter: ComponentDescription,
+    sender: Sender<Payload>,
   ): SdkMetrics | undefined {
     if (selfObsMeterProvider === undefined) return undefined
     try {
       return new SdkMetrics(selfObsMeterProvider, {
         maxQueueSize,
-        exporter,
+        exporter: sender.description,
         queueSize: () => this.#backlog.count,
+        measureExporter: (meter, attributes) => sender.measureWith?.(meter, attributes),
       })
     } catch (cause) {
       log('warn', `there will be no metrics: ${describe(cause)}`)

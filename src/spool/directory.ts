@@ -146,6 +146,7 @@ export class SpoolDirectory {
       this.#leave(name, why)
       return
     }
+    this.#countGone(base)
     this.#listener.setAside(aside, why)
   }
 
@@ -153,7 +154,7 @@ export class SpoolDirectory {
     yield* unlessGone(calls.unlink(this.#path(name)))
     this.#sent.delete(name)
     this.#inUse.delete(name)
-    this.#countWaiting(-1, -(this.#sizes.get(base) ?? 0))
+    this.#countGone(base)
   }
 
   #leave(name: string, why: string): void {
@@ -171,6 +172,10 @@ export class SpoolDirectory {
   #isInUse(entry: Entry): boolean {
     if (entry.owner === undefined) return false
     return this.#inUse.has(entry.name) || !this.#names.isAbandoned(entry)
+  }
+
+  #countGone(base: string): void {
+    this.#countWaiting(-1, -(this.#sizes.get(base) ?? 0))
   }
 
   #countWaiting(files: number, bytes: number): void {

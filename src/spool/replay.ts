@@ -83,7 +83,7 @@ export class Replayer {
       return
     }
     this.#failures = this.#heldUntil = this.#askedToWaitUntil = 0
-    if (this.#store.waitingFiles > 0) this.#scheduleBy(this.#millisBetween)
+    if (this.#store.waiting.files > 0) this.#scheduleBy(this.#millisBetween)
   }
 
   /** Something was written. */

@@ -2,7 +2,14 @@
 import { monotonicNow } from '../pipeline/deadline.ts'
 import { log } from '../pipeline/report.ts'
 import { codeOf, run, runSync } from './calls.ts'
-import { type Claim, type DirectoryListener, SpoolDirectory, type SpoolLimits } from './directory.ts'
+import {
+  type Claim,
+  type DirectoryListener,
+  SpoolDirectory,
+  type SpoolLimits,
+  type Waiting,
+} from './directory.ts'
+import type { SpoolMetrics } from './metrics.ts'
 import { splitRequest } from './request.ts'
 import type { BatchStore } from './spiller.ts'
 
@@ -41,6 +48,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   readonly #evicted = { files: 0, spans: 0 }
   readonly #setAside = { files: 0 }
   readonly #quietUntil = new Map<string, number>()
+  metrics: SpoolMetrics | undefined
   #pausedUntil = 0
   #isFailing = false
 
@@ -54,8 +62,8 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   }
 
   /** What waited when it was last looked at. */
-  get waitingFiles(): number {
-    return this.#directory.waiting.files
+  get waiting(): Waiting {
+    return this.#directory.waiting
   }
 
   stats(): SpoolStats {
@@ -64,7 +72,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
       replayed: { ...this.#replayed },
       evicted: { ...this.#evicted },
       setAside: { ...this.#setAside },
-      waiting: { ...this.#directory.waiting },
+      waiting: { ...this.waiting },
     }
   }
 
@@ -100,6 +108,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
     this.#replayed.files++
     this.#replayed.spans += claim.spanCount - rejected
     this.#replayed.rejected += rejected
+    this.metrics?.replayed(claim.spanCount, rejected)
   }
 
   async refused({ entry }: Claim, why: string): Promise<void> {
@@ -121,11 +130,13 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   evicted(spanCount: number): void {
     this.#evicted.files++
     this.#evicted.spans += spanCount
+    this.metrics?.evicted(spanCount)
     this.#warn('evicted', `the spool ${this.#path} is too full or too old: spans are given up, oldest first`)
   }
 
   setAside(name: string, why: string): void {
     this.#setAside.files++
+    this.metrics?.setAside()
     this.#warn(`aside ${why}`, `${name} in the spool ${this.#path} is set aside: ${why}`)
   }
 
@@ -140,6 +151,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   #succeeded(spanCount: number): true {
     this.#written.files++
     this.#written.spans += spanCount
+    this.metrics?.written(spanCount)
     if (this.#isFailing) log('info', `the spool ${this.#path} can be written to again`)
     this.#isFailing = false
     return true
