@@ -3,6 +3,7 @@ import {
   type EncodingExporter,
   ExportError,
   type ExportResult,
+  FLAG_ERROR,
   FLAG_LOCAL_ROOT,
   type Outcome,
   pipelineExporter,
@@ -88,9 +89,9 @@ const poison = new WeakSet<ReadableSpan>()
 export function modelSpan(
   id: number,
   size: number,
-  parts: { isRoot?: boolean; isPoison?: boolean; spanId?: string },
+  parts: { isRoot?: boolean; isPoison?: boolean; isError?: boolean; spanId?: string; trace?: number },
 ) {
-  const traceId = 'a'.repeat(32)
+  const traceId = 'a'.repeat(24) + (parts.trace ?? 0).toString(16).padStart(8, '0')
   const spanId = parts.spanId ?? id.toString(16).padStart(16, '0')
   const spanContext = { traceId, spanId, traceFlags: 1 }
   const span: ReadableSpan = {
@@ -102,7 +103,7 @@ export function modelSpan(
     endTime: [0, 0],
     duration: [0, 0],
     ended: true,
-    status: { code: 0 },
+    status: { code: parts.isError ? 2 : 0 },
     attributes: { pad: 'x'.repeat(size) },
     links: [],
     events: [],
@@ -127,7 +128,9 @@ class ModelEncoder implements SpanEncoder {
     const view = new DataView(record.buffer)
     view.setUint32(0, Number(span.name))
     view.setUint32(4, length)
-    sink.append(record, 0, length, 0, 0, span.parentSpanContext === undefined ? FLAG_LOCAL_ROOT : 0)
+    const flags =
+      (span.parentSpanContext === undefined ? FLAG_LOCAL_ROOT : 0) | (span.status.code === 2 ? FLAG_ERROR : 0)
+    sink.append(record, 0, length, 0, Number.parseInt(span.spanContext().traceId.slice(-8), 16), flags)
   }
 
   frame(records: RecordTable, allocate: (bytes: number) => Uint8Array): Uint8Array {

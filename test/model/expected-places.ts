@@ -1,10 +1,10 @@
 /** Where each span is: waiting, in the one batch that is out, or settled. */
 import type { DropReason, PipelineStats } from '../../src/types.ts'
+import { ExpectedTraces, type TracedSpan } from './expected-traces.ts'
 import type { Settings } from './settings.ts'
 
 /** What the model knows of a span. Ids ascend in the order in which spans ended. */
-export interface ModelSpan {
-  readonly id: number
+export interface ModelSpan extends TracedSpan {
   /** What it counts for against `maxQueueBytes` while it waits for the first time, and from then on. */
   readonly costs: { readonly fresh: number; readonly taken: number }
   readonly isPoison: boolean
@@ -49,6 +49,7 @@ export class ExpectedPlaces {
   /** What the collector is known to take, in bytes: half of what it found too large. */
   #largestTaken = Infinity
   #batchesTaken = 0
+  readonly #traces = new ExpectedTraces<ModelSpan>()
   readonly #settings: Settings
   readonly #listener: FateListener
 
@@ -118,6 +119,7 @@ export class ExpectedPlaces {
     this.counts.ended++
     this.newestId = span.id
     this.fresh.push(span)
+    this.#traces.arrived(span)
   }
 
   /** A span is turned away as it ends. */
@@ -139,6 +141,7 @@ export class ExpectedPlaces {
     }
     if (this.fresh.length === 0) return undefined
     const spans = this.fresh.splice(0, this.#countOfNext())
+    this.#traces.taken(spans, this.fresh)
     const isEncodable = (span: ModelSpan) => this.#settings.exporter === 'stock' || !span.isPoison
     const poison = spans.filter((span) => !isEncodable(span))
     if (poison.length > 0) this.settle(poison, 'encode_error')
@@ -223,6 +226,13 @@ export class ExpectedPlaces {
   }
 
   #dropOldest(reason: DropReason): void {
+    if (this.#settings.dropPolicy === 'oldest-trace' && this.fresh.length > 0) {
+      // What is parked belongs to traces of which a part has been taken.
+      const victim = this.#traces.victim(this.fresh)
+      this.fresh = this.fresh.filter((span) => span !== victim)
+      this.settle([victim], reason)
+      return
+    }
     const spans = this.parked[0]?.spans ?? this.fresh
     const oldest = spans.shift()!
     if (spans !== this.fresh && spans.length === 0) this.parked.shift()

@@ -25,7 +25,7 @@ export interface Settings {
   readonly maxExportBatchBytes: number
   readonly scheduledDelayMillis: number
   readonly exportTimeoutMillis: number
-  readonly dropPolicy: 'oldest' | 'newest'
+  readonly dropPolicy: 'oldest' | 'newest' | 'oldest-trace'
   readonly encodeAt: 'end' | 'flush'
   readonly retry: RetrySettings | false
   readonly circuitBreaker: { readonly failureThreshold: number; readonly probeIntervalMillis: number } | false
@@ -55,7 +55,7 @@ export const settings: fc.Arbitrary<Settings> = fc
     maxExportBatchBytes: fc.constantFrom(60, 200, 1200, 4 * 1024 * 1024),
     scheduledDelayMillis: fc.constantFrom(5000, 5000, 1000, 0),
     exportTimeoutMillis: fc.constantFrom(30_000, 10_000, 3000, 500),
-    dropPolicy: fc.constantFrom('oldest', 'oldest', 'newest'),
+    dropPolicy: fc.constantFrom('oldest', 'oldest-trace', 'newest'),
     encodeAt: fc.constantFrom('end', 'end', 'flush'),
     retry: fc.oneof(
       {

@@ -327,10 +327,14 @@ export class System implements CollectorListener {
   #end(size: number, parts: { isRoot?: boolean; isPoison?: boolean; spanId?: string }): void {
     const id = this.#nextId++
     const { spanId } = parts
-    const span = modelSpan(id, size, parts)
+    const trace = traceOf(id)
+    const isError = id % 11 === 3
+    const span = modelSpan(id, size, { ...parts, isError, trace })
     if (spanId !== undefined) this.model.openSpanEnded(spanId)
     const costs = { fresh: this.#freshCost(size), taken: this.#takenCost(size) }
-    this.model.spanEnded({ id, costs, isPoison: parts.isPoison ?? false }, parts.isRoot ?? false)
+    const isRoot = parts.isRoot ?? false
+    const { isPoison = false } = parts
+    this.model.spanEnded({ id, trace, isImportant: isRoot || isError, costs, isPoison }, isRoot)
     if (spanId !== undefined) this.model.openSpanSettled(spanId)
     this.#isEnding = true
     this.#processor.onEnd(span)
@@ -391,6 +395,11 @@ export class System implements CollectorListener {
       `${[...new Set(violations)].join('; ')}\n${this.#history.slice(-HISTORY_LINES).join('\n')}`,
     )
   }
+}
+
+/** Five traces at a time, three spans each, in turn. */
+function traceOf(id: number): number {
+  return Math.floor(id / 15) * 5 + (id % 5)
 }
 
 function estimatedCost(size: number): number {
