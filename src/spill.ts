@@ -40,8 +40,11 @@ export interface Spiller {
   next(): Promise<void>
   /** Makes room, from within `span.end()`: one batch is written in the background, any more at once. */
   relieve(isFull: () => boolean): void
-  /** Keeps everything before it returns, as far as it can be kept. */
-  allSync(): void
+  /**
+   * Keeps everything before it returns, as far as it can be kept.
+   * @param endsAt - On the monotonic clock: then no further batch is begun.
+   */
+  allSync(endsAt: number): void
 }
 
 /** The side of a sender that keeps what cannot be sent. */

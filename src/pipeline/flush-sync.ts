@@ -13,8 +13,8 @@ export interface FlushSyncCall {
   readonly timeoutMillis: number
 }
 
-/** For the spool only. */
-export const NO_TIME_LEFT: FlushSyncCall = { post: undefined, timeoutMillis: 0 }
+/** For the spool only: what it does not take is given up, so it may take its time. */
+export const NO_TIME_LEFT: FlushSyncCall = { post: undefined, timeoutMillis: Infinity }
 
 /** Writes everything to the spool, or sends batch after batch until time is up or the backend is found to be away. */
 export function flushSync<Payload>(
@@ -26,7 +26,7 @@ export function flushSync<Payload>(
   const endsAt = monotonicNow() + timeoutMillis
   if (spiller?.isPossible) {
     lease.handBack()
-    suppressTracing(() => spiller.allSync())
+    suppressTracing(() => spiller.allSync(endsAt))
   }
   if (post !== undefined) suppressTracing(() => sendAll(lease, sender, post, endsAt))
 }

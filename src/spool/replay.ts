@@ -42,6 +42,8 @@ export class Replayer {
   #heldUntil = 0
   /** The backend itself named that time. */
   #askedToWaitUntil = 0
+  /** Files are not sent faster, whoever asks. */
+  #pacedUntil = 0
   #yieldingSince: number | undefined
   #isStarted = false
   #isStopped = false
@@ -109,9 +111,13 @@ export class Replayer {
           if (this.#failures > 0) return
           continue
         }
+        const pauseMillis = this.#pacedUntil - monotonicNow()
+        if (pauseMillis > 0) {
+          await new Promise<void>((resolve) => startTimer(resolve, pauseMillis))
+          continue
+        }
         this.#timer.cancel()
         if ((await this.#begin()) !== this.#millisBetween) return
-        await new Promise<void>((resolve) => startTimer(resolve, this.#millisBetween, true))
       }
     }
     await Promise.race([sendAll(), timeout])
@@ -140,7 +146,12 @@ export class Replayer {
     if (this.#isStopped || !this.#isStarted || this.#running !== undefined) return
     this.#timer.cancel()
     const now = monotonicNow()
-    const delay = Math.max(0, Math.min(millis, IDLE_LOOK_MILLIS), this.#heldUntil - now)
+    const delay = Math.max(
+      0,
+      Math.min(millis, IDLE_LOOK_MILLIS),
+      this.#heldUntil - now,
+      this.#pacedUntil - now,
+    )
     this.#nextAt = now + delay
     this.#timer = startTimer(() => this.#look(), delay)
   }
@@ -180,6 +191,7 @@ export class Replayer {
   async #replay(): Promise<number> {
     const claim = await this.#store.claim(this.#failed)
     if (claim === undefined) return IDLE_LOOK_MILLIS
+    this.#pacedUntil = monotonicNow() + this.#millisBetween
     const outcome = this.#isStopped ? undefined : await this.#send(claim)
     const { base } = claim.entry
     if (outcome === undefined || outcome.kind === 'retryable') {

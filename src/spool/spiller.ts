@@ -1,4 +1,5 @@
 /** Brings the batches of one processor to the spool, one at a time. */
+import { monotonicNow } from '../pipeline/deadline.ts'
 import { suppressTracing } from '../pipeline/suppress.ts'
 import type { SpillBatch, Spiller, SpillSource } from '../spill.ts'
 import type { EncodedBatch } from '../types.ts'
@@ -61,14 +62,14 @@ export class BatchSpiller implements Spiller {
     }
   }
 
-  allSync(): void {
+  allSync(endsAt: number): void {
     const writing = this.#writing
     if (writing !== undefined) {
       // Nobody will hear how that ends, so it may be there twice.
       this.#writing = undefined
       this.#settle(writing, this.#writeSync(writing))
     }
-    while (this.isPossible && this.#writeNow());
+    while (this.isPossible && monotonicNow() < endsAt && this.#writeNow());
   }
 
   /** Takes the oldest batch and starts to write it. False when there is none. */

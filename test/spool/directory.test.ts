@@ -1,6 +1,7 @@
 /** What the disk sees: in which order, and what of it fails. */
 import * as fs from 'node:fs'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { flushSync } from 'tailrace/node'
+import { describe, expect, it, onTestFinished, test, vi } from 'vitest'
 import { captureDiag } from '../helpers/captured-diag.ts'
 import { watchedProcessor } from '../helpers/ledger.ts'
 import { answers } from '../helpers/misbehaving-collector.ts'
@@ -11,6 +12,8 @@ const calls = vi.hoisted(() => ({
   log: [] as string[],
   failing: undefined as string | undefined,
   code: 'ENOSPC',
+  /** What a sync takes that is waited for, on a fake clock. */
+  syncMillis: 0,
 }))
 
 vi.mock('node:fs', async (importOriginal) => {
@@ -27,6 +30,11 @@ vi.mock('node:fs', async (importOriginal) => {
           : 'directory'
   for (const name of ['open', 'write', 'fsync', 'rename', 'unlink'] as const) {
     const inBackground = original[name] as unknown as (...args: unknown[]) => void
+    const atOnce = original[`${name}Sync`] as unknown as (...args: unknown[]) => unknown
+    watched[`${name}Sync`] = (...args: unknown[]) => {
+      if (name === 'fsync') vi.advanceTimersByTime(calls.syncMillis)
+      return atOnce(...args)
+    }
     watched[name] = (...args: unknown[]) => {
       const callback = args.at(-1) as (error: unknown, result?: unknown) => void
       const what = `${name} ${kindOf(paths.get(args[0]) ?? args[0])}`
@@ -131,6 +139,23 @@ describe('a batch on its way to the disk', () => {
     expect(lines.filter((line) => line.includes('can be written to again'))).toHaveLength(1)
     expect(fs.existsSync(directory)).toBe(true)
   })
+})
+
+test('flushSync begins no batch after its time, however slow the disk is', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const { directory, processor } = await spoolOf(4 * 512)
+  calls.syncMillis = 100
+  onTestFinished(() => {
+    calls.syncMillis = 0
+  })
+
+  const startedAt = performance.now()
+  const result = flushSync(processor, { timeoutMillis: 450 })
+
+  // Two syncs each: of the file, and of the directory.
+  expect(performance.now() - startedAt).toBe(600)
+  expect(filesIn(directory)).toHaveLength(3)
+  expect(result).toMatchObject({ status: 'timeout', spooled: 3 * 512, pending: 512 })
 })
 
 describe('a batch on its way back', () => {
