@@ -1,5 +1,7 @@
+import { exec, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { BatchSpanProcessorOptions } from '../../src/options.ts'
 import { splitRequest } from '../../src/spool/request.ts'
@@ -24,6 +26,11 @@ async function leave(directory: string, ...batches: string[][]): Promise<void> {
     await processor.flush()
   }
   await processor.shutdown()
+}
+
+/** Whether there is curl; where CI says so, there must be. */
+function canCurl(): boolean {
+  return Boolean(process.env.CI) || spawnSync('curl', ['--version']).status === 0
 }
 
 /** A processor of the next process. */
@@ -74,20 +81,26 @@ describe('what lies in a spool', { timeout: 30_000 }, () => {
     expect(filesIn(directory)).toEqual([])
   })
 
-  it('can be sent by any tool, as it is', async () => {
-    const directory = temporaryDirectory()
-    await leave(directory, names(3))
-    const collector = await runningCollector()
+  const curling = canCurl() ? it : it.skip
+  curling(
+    'can be sent by curl, with the command that README shows (skipped where there is no curl)',
+    async () => {
+      const directory = temporaryDirectory()
+      await leave(directory, names(3))
+      const collector = await runningCollector()
+      const shown = /^curl --data-binary @\S+ \\\n.+$/m.exec(readFileSync('README.md', 'utf8'))![0]
+      const path = join(directory, filesIn(directory)[0]!)
 
-    const [file] = filesIn(directory)
-    await fetch(collector.url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-protobuf' },
-      body: readFileSync(join(directory, file!)),
-    })
+      const command = shown.replace(/@\S+/, () => `@${path}`).replace(/http:\S+/, () => collector.url)
+      const { stdout } = await promisify(exec)(
+        `${command} --silent --show-error --noproxy '*' --write-out '%{http_code}'`,
+      )
 
-    expect(spansAt(collector)).toEqual(names(3))
-  })
+      expect(stdout).toMatch(/200$/)
+      expect(spansAt(collector)).toEqual(names(3))
+      expect(collector.requests[0]!.headers['content-type']).toBe('application/x-protobuf')
+    },
+  )
 
   it('is delivered once by several processes that share it', async () => {
     const directory = temporaryDirectory()
