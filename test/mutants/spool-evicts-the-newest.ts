@@ -1,0 +1,9 @@
+import type { Mutant } from './mutant.ts'
+
+export default {
+  why: 'the spool: the newest file is pushed out first',
+  file: 'src/spool/directory.ts',
+  find: '(a, b) => a.writtenAt - b.writtenAt',
+  replace: '(a, b) => b.writtenAt - a.writtenAt',
+  tests: ['test/model/spool.test.ts'],
+} satisfies Mutant
