@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import type { Mutant } from './mutant.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts']
+const COPIED = ['src', 'test', 'README.md', 'package.json', 'tsconfig.json', 'vitest.config.ts']
 const PARALLEL = 2
 /** A mutant under which the tests do not end is killed, too, after this time in milliseconds. */
 const MAX_MILLIS = 240_000
