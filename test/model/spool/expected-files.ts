@@ -98,7 +98,8 @@ export class ExpectedFiles {
         [...disk.files.values()].flatMap((other) => (other === inode ? [] : namesIn(other.data))),
       )
       const lost = namesIn(inode.data).filter((span) => !others.has(span) && !this.delivered.has(span))
-      if (lost.length > 0) this.#violate(`${name} was halved and ${lost} are in neither half`)
+      // Its halves could not be written, and it has waited for too long since.
+      if (lost.length > 0) this.#evicting(user, name, inode, disk, now)
     } else this.#evicting(user, name, inode, disk, now)
   }
 
