@@ -1,30 +1,72 @@
 /** What must hold in a project with any line of the SDK: installed, type-checked, and run. */
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { PipelineStats } from '../../src/types.ts'
 import { answers, type Collector, startCollector } from '../helpers/misbehaving-collector.ts'
-import { decodeJson, decodeProtobuf, type OtlpSpan } from '../helpers/otlp-schema.ts'
+import { decodeJson, decodeProtobuf, type OtlpRequest, type OtlpSpan } from '../helpers/otlp-schema.ts'
 import { INSTALL_LOG, nodeOf, projectFolder, root } from './consumers.ts'
 
 /** One line of the SDK. */
 export interface Line {
-  /** Of the fixture, and of the file in `sdk`. */
+  /** Of the fixture. */
   readonly project: string
+  /** The file in `sdk` that is its own. Default: as the fixture is called. */
+  readonly sdk?: string
   readonly name: string
   /** Whose versions the table in README names. */
   readonly packages: readonly string[]
   /** The Node that the programs run on, where it is not the one of the tests. */
   readonly node?: number
+  /** Without NodeSDK and the stock OTLP exporters, which want a newer API. */
+  readonly isTracingOnly?: boolean
 }
 
 const COMPILERS = ['typescript-5', 'typescript-6', 'typescript-7']
 const RESOLUTIONS = ['node16', 'nodenext', 'bundler']
 const FLAVOURS = ['esm', 'cjs'] as const
-const SOURCES = ['program.ts', 'exchange.ts', 'subpaths.ts']
+/** In sdk: what needs more than an SDK for traces. */
+const BEYOND_TRACING = ['node-sdk.ts', 'node-sdk-exporter.ts', 'stock-otlp-exporters.ts']
+/** How the span of sdk/subpaths.ts gets to the backend. */
+const WAYS = [
+  'browser',
+  'cloudflare',
+  'express',
+  'failover',
+  'fan-out',
+  'fastify',
+  'hono',
+  'koa',
+  'lambda',
+  'next',
+  'next, each request',
+  'node, at once',
+  'node, before exit',
+  'node, on exit',
+  'spool',
+  'vercel',
+  'vercel, each request',
+]
+
+/** What sdk/subpaths.ts answers. */
+interface Shown {
+  /** What Kafka was given, in base64. */
+  readonly messages: string[]
+  readonly spooled: number[]
+  readonly collected: number
+  readonly isRegistered: boolean
+}
+
+/** What the scenarios with exporters of others answer. */
+interface UnderOurs {
+  readonly flushed: number[]
+  readonly stats: PipelineStats[]
+}
+
+const sources = join(root, 'test/compat/sdk')
 
 /** Reads what is installed under a path of `node_modules`. */
 function versionOf(folder: string, name: string): string {
@@ -32,8 +74,12 @@ function versionOf(folder: string, name: string): string {
   return (JSON.parse(manifest) as { version: string }).version
 }
 
+function spansIn({ resourceSpans }: OtlpRequest): OtlpSpan[] {
+  return resourceSpans.flatMap(({ scopeSpans }) => scopeSpans).flatMap(({ spans }) => spans)
+}
+
 /** Registers the tests. Their titles are what the table in README is made of. */
-export function testWithSdk({ project, name, packages, node }: Line): void {
+export function testWithSdk({ project, sdk = project, name, packages, node, isTracingOnly }: Line): void {
   const folder = projectFolder(project)
   const execPath = node === undefined ? process.execPath : nodeOf(node)
   let collector: Collector
@@ -62,7 +108,7 @@ export function testWithSdk({ project, name, packages, node }: Line): void {
     return code === 0 ? '' : `${code}: ${output}`
   }
 
-  /** Runs a scenario of sdk/program.ts. */
+  /** Runs a scenario, a module of sdk. */
   async function run<Result>(flavour: string, scenario: string): Promise<{ result: Result; stdout: string }> {
     const child = fork(
       join(folder, 'out', flavour, 'program.js'),
@@ -98,8 +144,13 @@ export function testWithSdk({ project, name, packages, node }: Line): void {
       .flatMap(({ headers, body }) =>
         headers['content-type'] === 'application/json' ? decodeJson(body) : decodeProtobuf(body),
       )
-      .flatMap(({ resourceSpans }) => resourceSpans.flatMap(({ scopeSpans }) => scopeSpans))
-      .flatMap(({ spans: ofScope }) => ofScope)
+      .flatMap(spansIn)
+  }
+
+  /** Each exporter had the first two spans after the provider's flush, and all three in the end. */
+  function expectAllExported({ flushed, stats }: UnderOurs, exporters: number): void {
+    expect(flushed).toEqual(Array(exporters).fill(2))
+    expect(stats).toMatchObject(Array(exporters).fill({ ended: 3, exported: 3, pending: 0 }))
   }
 
   const names = (via?: string) => spans(via).map((span) => span.name)
@@ -122,12 +173,16 @@ export function testWithSdk({ project, name, packages, node }: Line): void {
   }, () => {
     beforeAll(async () => {
       collector = await startCollector()
+      for (const place of [...FLAVOURS, 'out']) rmSync(join(folder, place), { recursive: true, force: true })
       for (const flavour of FLAVOURS) {
         mkdirSync(join(folder, flavour), { recursive: true })
         mkdirSync(join(folder, 'out', flavour), { recursive: true })
-        for (const source of SOURCES)
-          cpSync(join(root, 'test/compat/sdk', source), join(folder, flavour, source))
-        cpSync(join(root, `test/compat/sdk/${project}.ts`), join(folder, flavour, 'sdk.ts'))
+        for (const source of readdirSync(sources)) {
+          const isLeftOut = isTracingOnly && BEYOND_TRACING.includes(source)
+          if (isLeftOut || source.startsWith('sdk-')) continue
+          cpSync(join(sources, source), join(folder, flavour, source))
+        }
+        cpSync(join(sources, `${sdk}.ts`), join(folder, flavour, 'sdk.ts'))
         const manifest = JSON.stringify({ type: flavour === 'esm' ? 'module' : 'commonjs' })
         for (const place of [flavour, join('out', flavour)])
           writeFileSync(join(folder, place, 'package.json'), manifest)
@@ -148,14 +203,15 @@ export function testWithSdk({ project, name, packages, node }: Line): void {
       expect(log).not.toMatch(/ERESOLVE|EBADENGINE|peer|deprecated tailrace|overrid/i)
     })
 
-    it('has nothing twice: the package brings nothing along, and there is one @opentelemetry/api', () => {
+    it('has nothing twice: the package brings nothing along, and each package of OpenTelemetry is there once', () => {
       const { packages } = JSON.parse(
         readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8'),
       ) as { packages: Record<string, { dependencies?: object; peerDependencies?: object }> }
       const paths = Object.keys(packages)
-      expect(paths.filter((path) => /(^|\/)node_modules\/@opentelemetry\/api$/.test(path))).toEqual([
-        'node_modules/@opentelemetry/api',
-      ])
+      const ofOpenTelemetry = paths.filter((path) => /(^|\/)node_modules\/@opentelemetry\/[^/]+$/.test(path))
+      expect(ofOpenTelemetry).toContain('node_modules/@opentelemetry/api')
+      expect(ofOpenTelemetry.length).toBeGreaterThan(8)
+      expect(ofOpenTelemetry.filter((path) => !path.startsWith('node_modules/@opentelemetry/'))).toEqual([])
       expect(paths.filter((path) => path.includes('tailrace'))).toEqual(['node_modules/tailrace'])
       expect(packages['node_modules/tailrace']?.dependencies).toBeUndefined()
       expect(Object.keys(packages['node_modules/tailrace']!.peerDependencies!)).toEqual([
@@ -184,6 +240,55 @@ export function testWithSdk({ project, name, packages, node }: Line): void {
         expect(result.shutDown).toMatchObject({ ended: 5, exported: 4, dropped: { already_shutdown: 1 } })
       })
 
+      it('our exporters under the stock processors', async () => {
+        const { result } = await run<{ lines: string[]; kept: string[] }>(flavour, 'stock-processors')
+
+        for (const via of ['protobuf', 'json', 'gzip', 'simple']) expect(names(via)).toEqual(['a', 'b', 'c'])
+        expect(result.kept).toEqual(['a', 'b'])
+        const written = result.lines.map((line) => decodeJson(Buffer.from(line)))
+        expect(
+          written.flatMap(({ resourceSpans }) =>
+            resourceSpans[0]!.scopeSpans[0]!.spans.map((span) => span.name),
+          ),
+        ).toEqual(['a', 'b', 'c'])
+      })
+
+      it('the stock exporters under our processor: Zipkin, console', async () => {
+        collector.otherwise(answers(202))
+        const { result, stdout } = await run<UnderOurs>(flavour, 'stock-exporters')
+
+        const zipkin = collector.requests.filter(({ path }) => path === '/api/v2/spans')
+        expect(
+          zipkin.flatMap(({ body }) =>
+            (JSON.parse(String(body)) as { name: string }[]).map((span) => span.name),
+          ),
+        ).toEqual(['a', 'b', 'c'])
+        expect([...stdout.matchAll(/^ {2}name: '(\w)',$/gm)].map(([, each]) => each)).toEqual(['a', 'b', 'c'])
+        expectAllExported(result, 2)
+      })
+
+      it('every entry of the package: what it is for works', async () => {
+        const { result } = await run<Shown>(flavour, 'subpaths')
+
+        const { messages, ...others } = result
+        expect(others).toEqual({ spooled: [1, 1], collected: 1, isRegistered: false })
+        expect(
+          messages.flatMap((each) => spansIn(decodeProtobuf(Buffer.from(each, 'base64')))),
+        ).toMatchObject([{ name: 'order' }])
+        const arrived = collector.requests.map(({ headers }) => headers['x-via'] as string)
+        expect(arrived.toSorted()).toEqual([...WAYS].sort())
+        for (const way of WAYS) expect([way, names(way)]).toEqual([way, ['order']])
+      })
+
+      if (isTracingOnly) return
+
+      it('the stock OTLP exporters under our processor: protobuf and JSON', async () => {
+        const { result } = await run<UnderOurs>(flavour, 'stock-otlp-exporters')
+
+        for (const via of ['protobuf', 'json']) expect(names(via)).toEqual(['a', 'b', 'c'])
+        expectAllExported(result, 2)
+      })
+
       it('as the processor of a NodeSDK, with its HTTP instrumentation', async () => {
         const { result } = await run<PipelineStats>(flavour, 'node-sdk')
 
@@ -199,42 +304,6 @@ export function testWithSdk({ project, name, packages, node }: Line): void {
       it('as the exporter of a NodeSDK, under its own processor', async () => {
         await run(flavour, 'node-sdk-exporter')
         expect(names()).toEqual(['a', 'b'])
-      })
-
-      it('our exporters under the stock processors', async () => {
-        const { result } = await run<{ lines: string[]; kept: string[] }>(flavour, 'stock-processors')
-
-        for (const via of ['protobuf', 'json', 'gzip', 'simple']) expect(names(via)).toEqual(['a', 'b', 'c'])
-        expect(result.kept).toEqual(['a', 'b'])
-        const written = result.lines.map((line) => decodeJson(Buffer.from(line)))
-        expect(
-          written.flatMap(({ resourceSpans }) =>
-            resourceSpans[0]!.scopeSpans[0]!.spans.map((span) => span.name),
-          ),
-        ).toEqual(['a', 'b', 'c'])
-      })
-
-      it('the stock exporters under our processor: OTLP protobuf and JSON, Zipkin, console', async () => {
-        collector.otherwise({
-          stage: 'request',
-          act: (socket, request) =>
-            answers(request?.path === '/api/v2/spans' ? 202 : 200).act(socket, request),
-        })
-        const { result, stdout } = await run<{ flushed: number[]; stats: PipelineStats[] }>(
-          flavour,
-          'stock-exporters',
-        )
-
-        for (const via of ['protobuf', 'json']) expect(names(via)).toEqual(['a', 'b', 'c'])
-        const zipkin = collector.requests.filter(({ path }) => path === '/api/v2/spans')
-        expect(
-          zipkin.flatMap(({ body }) =>
-            (JSON.parse(String(body)) as { name: string }[]).map((span) => span.name),
-          ),
-        ).toEqual(['a', 'b', 'c'])
-        expect([...stdout.matchAll(/^ {2}name: '(\w)',$/gm)].map(([, each]) => each)).toEqual(['a', 'b', 'c'])
-        expect(result.flushed).toEqual([2, 2, 2, 2])
-        for (const stats of result.stats) expect(stats).toMatchObject({ ended: 3, exported: 3, pending: 0 })
       })
     })
   })
