@@ -4,10 +4,12 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { digestOf, installFixture, isStamped } from '../runtimes/install.ts'
+import { plainNpm } from './plain-npm.ts'
 
 export const root: string = fileURLToPath(new URL('../..', import.meta.url))
 const fixtures = join(root, 'test/compat/fixtures')
@@ -47,27 +49,17 @@ export function pack(): string {
 
 /** Installs every project that has changed. @throws if one cannot be installed. */
 export function installProjects(tarball: string): void {
-  for (const name of SHARED) installShared(join(root, 'test/runtimes/fixtures', name))
+  for (const name of SHARED) installFixture(join(root, 'test/runtimes/fixtures', name))
   for (const name of readdirSync(fixtures).sort()) installProject(name, TOOLS.has(name) ? undefined : tarball)
-}
-
-function installShared(folder: string): void {
-  if (existsSync(join(folder, 'node_modules/.package-lock.json'))) return
-  console.log(`installing ${folder}`)
-  execFileSync('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'], {
-    stdio: 'inherit',
-  })
 }
 
 function installProject(name: string, tarball: string | undefined): void {
   const folder = projectFolder(name)
-  const hash = createHash('sha256')
-  for (const file of readdirSync(join(fixtures, name)).sort())
-    hash.update(readFileSync(join(fixtures, name, file)))
-  if (tarball !== undefined) hash.update(readFileSync(tarball))
-  const digest = hash.digest('hex')
   const stamp = join(folder, 'installed')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
+  const fixture = join(fixtures, name)
+  const files = readdirSync(fixture).map((file) => join(fixture, file))
+  const digest = digestOf(tarball === undefined ? files : [...files, tarball])
+  if (isStamped(stamp, digest)) return
 
   console.log(`installing ${folder}`)
   rmSync(folder, { recursive: true, force: true })
@@ -86,7 +78,7 @@ function installProject(name: string, tarball: string | undefined): void {
 /** SDK 3 wants a newer Node than the one that runs the tests; npm is to see that it has it. */
 function environmentOf(folder: string): NodeJS.ProcessEnv {
   const path = folder.endsWith('sdk-3') ? `${dirname(nodeOf(24))}${delimiter}` : ''
-  return { ...process.env, PATH: path + process.env.PATH }
+  return { ...plainNpm(), PATH: path + process.env.PATH }
 }
 
 function cacheFolder(): string {
