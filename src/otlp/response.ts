@@ -50,7 +50,7 @@ function readJson(body: Uint8Array): [rejected?: unknown, message?: unknown] {
 }
 
 /**
- * ```
+ * ```text
  * ExportTraceServiceResponse { 1: ExportTracePartialSuccess { 1: int64 rejected_spans, 2: string error_message } }
  * ```
  */

@@ -1,13 +1,9 @@
 /**
  * The quick-start program of OpenTelemetry: a tracer provider, a batch span processor, an OTLP exporter, a few spans,
  * and the shutdown. It exists twice: quick-start-stock.ts takes the processor and the exporter from OpenTelemetry,
- *
- *     import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
- *     import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
- *
- * quick-start.ts takes them from tailrace. Nothing else differs.
+ * quick-start.ts takes them from tailrace. What differs is what the diff in README shows.
  */
-// biome-ignore-all assist/source/organizeImports: would make one line of the two
+// biome-ignore-all assist/source/organizeImports: the lines that change stand together
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
