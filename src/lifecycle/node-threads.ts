@@ -19,16 +19,23 @@ type Message =
   | { readonly kind: 'who is there?' }
   | { readonly kind: 'shut down'; readonly timeoutMillis: number }
 
-function openChannel(receive: (message: Message) => void): BroadcastChannel {
-  const channel = new BroadcastChannel(CHANNEL)
+type Channel = Pick<BroadcastChannel, 'postMessage' | 'close'>
+
+function openChannel(receive: (message: Message) => void): Channel {
+  const channel = new BroadcastChannel(CHANNEL) as BroadcastChannel & { unref?(): void }
+  // Deno's would keep the process alive. Threads are on their own there.
+  if (channel.unref === undefined) {
+    channel.close()
+    return { postMessage() {}, close() {} }
+  }
   channel.onmessage = (event) => receive((event as MessageEvent<Message>).data)
-  ;(channel as unknown as { unref(): void }).unref()
+  channel.unref()
   return channel
 }
 
 /** The main thread's side: knows which threads listen. */
 export class ListeningThreads {
-  readonly #channel: BroadcastChannel
+  readonly #channel: Channel
   /** Those that have to be waited for. */
   readonly #listeners = new Set<string>()
   readonly #onWorker = (worker: Worker) => {

@@ -73,7 +73,12 @@ const WHOLE_SUITE = `
   main()`
 
 /** In one process, with the package outside the bundle: the runtime's own resolution finds it. */
-function inProcess(runtime: string, version: string, command: string[], format: 'esm' | 'cjs'): Runtime {
+function inProcess(
+  runtime: string,
+  version: string,
+  command: readonly string[],
+  format: 'esm' | 'cjs',
+): Runtime {
   return {
     name: runtime,
     version,
@@ -195,9 +200,11 @@ const chromium: Runtime = {
 }
 
 const bin = (name: string) => join(folder, 'node_modules/.bin', name)
-const bun = (format: 'esm' | 'cjs') => inProcess('Bun', versionOf(folder, 'bun'), [bin('bun')], format)
-const deno = (format: 'esm' | 'cjs') =>
-  inProcess('Deno', versionOf(folder, 'deno'), [bin('deno'), 'run', '-A'], format)
+/** How a program is run by the runtimes that are no Node. */
+export const COMMANDS = { Bun: [bin('bun')], Deno: [bin('deno'), 'run', '-A'] } as const
+
+const bun = (format: 'esm' | 'cjs') => inProcess('Bun', versionOf(folder, 'bun'), COMMANDS.Bun, format)
+const deno = (format: 'esm' | 'cjs') => inProcess('Deno', versionOf(folder, 'deno'), COMMANDS.Deno, format)
 
 export const RUNTIMES: readonly Runtime[] = [
   ...[20, 22, 24, 26].flatMap(node),
