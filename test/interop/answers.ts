@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { onTestFinished } from 'vitest'
 
@@ -12,8 +13,13 @@ export interface Answer {
 }
 
 /** The answers from a port of the loopback interface, as they come: seen from Node's side, without a hand on the traffic. */
-export function answersFrom(port: number): readonly Answer[] {
+export function answersFrom(port: number): {
+  readonly answers: readonly Answer[]
+  /** Settles once there are as many. */
+  answered(count: number): Promise<void>
+} {
   const answers: Answer[] = []
+  const came = new EventTarget()
   const starts = new WeakMap<object, number>()
   const started = (message: unknown): void => {
     starts.set((message as { request: ClientRequest }).request, performance.now())
@@ -27,6 +33,7 @@ export function answersFrom(port: number): readonly Answer[] {
       status: response.statusCode,
       retryAfter: response.headers['retry-after'],
     })
+    came.dispatchEvent(new Event('answer'))
   }
   subscribe('http.client.request.start', started)
   subscribe('http.client.response.finish', finished)
@@ -34,5 +41,10 @@ export function answersFrom(port: number): readonly Answer[] {
     unsubscribe('http.client.request.start', started)
     unsubscribe('http.client.response.finish', finished)
   })
-  return answers
+  return {
+    answers,
+    async answered(count) {
+      while (answers.length < count) await once(came, 'answer')
+    },
+  }
 }

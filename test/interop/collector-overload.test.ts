@@ -1,5 +1,4 @@
 /** What we make of the OpenTelemetry Collector's refusals: it is obeyed, and nothing is lost. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import type { FlushResult, ReadableSpan } from '../../src/types.ts'
@@ -45,7 +44,7 @@ describeWith(collectorRecipe, 'an overloaded OpenTelemetry Collector', () => {
   it('B33: its 429 with Retry-After: nothing is sent sooner, whatever the backoff, then everything', async () => {
     const backend = await GrpcBackend.start()
     const collector = await Collector.start({ exporters: relayTo(backend.endpoint, { enabled: false }) })
-    const answers = answersFrom(collector.port)
+    const { answers } = answersFrom(collector.port)
     const exporter = new OTLPTraceExporter({ url: collector.url })
     const processor = watchedProcessor(exporter, { retry: { initialBackoffMillis: 10, jitter: 0 } })
     const spans = variedSpans(500, 1)
@@ -76,7 +75,7 @@ describeWith(collectorRecipe, 'an overloaded OpenTelemetry Collector', () => {
   it('B33: its 429 without Retry-After: the ordinary backoff', async () => {
     const backend = await GrpcBackend.start()
     const collector = await Collector.start({ exporters: relayTo(backend.endpoint, { enabled: false }) })
-    const answers = answersFrom(collector.port)
+    const { answers, answered } = answersFrom(collector.port)
     const exporter = new OTLPTraceExporter({ url: collector.url })
     const processor = watchedProcessor(exporter, {
       retry: { initialBackoffMillis: 200, multiplier: 2, jitter: 0, maxAttempts: 10 },
@@ -86,7 +85,7 @@ describeWith(collectorRecipe, 'an overloaded OpenTelemetry Collector', () => {
     backend.mood = { retryDelaySeconds: undefined }
 
     const flushed = processor.flush(PATIENT)
-    while (answers.length < 3) await sleep(5)
+    await answered(3)
     backend.accept()
 
     expect(await flushed).toMatchObject({ status: 'success', exported: 100 })
@@ -114,7 +113,7 @@ describeWith(collectorRecipe, 'an overloaded OpenTelemetry Collector', () => {
       },
       exporters: relayTo(backend.endpoint, { enabled: true, queue_size: 100_000, num_consumers: 1 }),
     })
-    const answers = answersFrom(collector.port)
+    const { answers } = answersFrom(collector.port)
     const exporter = new OTLPTraceExporter({ url: collector.url })
     const processor = watchedProcessor(exporter, {
       maxQueueBytes: 512 * KIB * KIB,

@@ -1,5 +1,6 @@
 /** The OpenTelemetry Collector goes away in the middle of things and comes back: nothing is lost, and nothing comes twice. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import type { OTLPTraceExporterOptions } from '../../src/otlp/options.ts'
@@ -11,7 +12,7 @@ import { variedSpans } from './varied-spans.ts'
 import { describeWith } from './with-receiver.ts'
 
 const SPANS = 10_000
-const A_TICK = 100
+const A_TURN = 100
 
 const transports: [name: string, options: OTLPTraceExporterOptions][] = [
   ['node:http', {}],
@@ -24,7 +25,7 @@ describeWith(collectorRecipe, 'an OpenTelemetry Collector that restarts', () => 
     async (_name, options) => {
       const spans = variedSpans(SPANS, 4)
       const collector = await Collector.start()
-      const errors: string[] = []
+      const failures = new EventTarget()
       const processor = watchedProcessor(new OTLPTraceExporter({ url: collector.url, ...options }), {
         maxQueueSize: 2 * SPANS,
         maxQueueBytes: 256 * 2 ** 20,
@@ -32,32 +33,33 @@ describeWith(collectorRecipe, 'an OpenTelemetry Collector that restarts', () => 
         scheduledDelayMillis: 50,
         retry: { initialBackoffMillis: 50, maxBackoffMillis: 500 },
         circuitBreaker: { probeIntervalMillis: 500 },
-        onError: ({ code }) => errors.push(code),
+        onError: ({ code }) => failures.dispatchEvent(new Event(code)),
       })
       let ended = 0
-      // As a program goes on while its collector is replaced.
+      /** As a program goes on, whatever happens to its collector. */
       const produce = async (upTo: number): Promise<void> => {
         while (ended < upTo) {
-          for (let i = 0; i < A_TICK && ended < upTo; i++) processor.onEnd(spans[ended++]!)
+          for (let i = 0; i < A_TURN && ended < upTo; i++) processor.onEnd(spans[ended++]!)
           expectBalance(processor)
-          await sleep(10)
+          await nextTurn()
         }
       }
 
-      const producing = produce(SPANS)
-      while (ended < SPANS / 4) await sleep(5)
-      expect(await collector.stop()).toBe(0)
-      while (errors.length === 0) await sleep(5)
+      await produce(SPANS / 4)
+      await expect.poll(() => processor.stats().exported, { timeout: 10_000 }).toBeGreaterThan(0)
+      const failed = once(failures, 'network')
+      const [exitCode] = await Promise.all([collector.stop(), produce(SPANS / 2)])
+      expect(exitCode).toBe(0)
+      await produce((SPANS * 3) / 4)
+      await failed
       const whileDown = processor.stats()
-      await producing
-      await collector.start()
+      await Promise.all([collector.start(), produce(SPANS)])
       // By itself: while the breaker is open, a flush would only say so.
       await expect.poll(() => processor.stats().pending, { timeout: 60_000 }).toBe(0)
 
       // It was cut off with work before it and work behind it.
       expect(whileDown.exported).toBeGreaterThan(0)
-      expect(whileDown.exported).toBeLessThan(SPANS)
-      expect(errors).toContain('network')
+      expect(whileDown.pending).toBeGreaterThan(SPANS / 4)
       expect(expectBalance(processor)).toMatchObject({ ended: SPANS, exported: SPANS, pending: 0 })
       expect(await collector.stop()).toBe(0)
       expectSameSpans(collector.written(), spans)

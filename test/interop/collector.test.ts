@@ -1,9 +1,12 @@
 /** What the OpenTelemetry Collector makes of our requests: what it writes is what went in. */
+import { execFile, execFileSync } from 'node:child_process'
+import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import type { OTLPTraceExporterOptions } from '../../src/otlp/options.ts'
 import type { BatchSpanProcessor } from '../../src/processor.ts'
 import type { ReadableSpan } from '../../src/types.ts'
+import { blockWith } from '../helpers/code-blocks.ts'
 import { watchedProcessor } from '../helpers/ledger.ts'
 import { handMadeSpan } from '../helpers/spans.ts'
 import { Collector } from './collector.ts'
@@ -40,6 +43,26 @@ const ways: [way: string, options: OTLPTraceExporterOptions][] = [
 ]
 
 describeWith(collectorRecipe, 'the OpenTelemetry Collector', () => {
+  it('is the one that README names', () => {
+    const printed = execFileSync(collectorRecipe.binary, ['--version'], { encoding: 'utf8' })
+    expect(`OpenTelemetry Collector ${printed.trim().split(' ').at(-1)}`).toBe(collectorRecipe.name)
+  })
+
+  it.each([
+    { mistake: 'none', from: '', to: '', status: 200 },
+    { mistake: 'the path', from: '/v1/traces', to: '/v2/traces', status: 404 },
+    { mistake: 'the method', from: '-X POST', to: '-X PUT', status: 405 },
+    { mistake: 'the encoding', from: 'application/json', to: 'text/plain', status: 415 },
+  ])('answers the curl of TROUBLESHOOTING as it says; mistake: $mistake', async ({ from, to, status }) => {
+    const collector = await Collector.start()
+    const code = blockWith('env | grep OTEL_').replace(from, to)
+    const { stdout } = await promisify(execFile)('bash', ['-c', code], {
+      env: { PATH: process.env.PATH, OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin },
+    })
+    expect(stdout).toContain(`\nHTTP/1.1 ${status} `)
+    expect(blockWith('env | grep OTEL_')).toContain(from)
+  })
+
   it.each(ways)(
     'B42: writes the 10,000 spans that it got as %s as they were, field by field',
     async (way, options) => {

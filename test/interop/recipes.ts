@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The builder's own modules ask for it. */
-const GO_MIN = [1, 25] as const
+export const GO_MIN = [1, 25] as const
 
 /** A program that is built once. */
 export interface Recipe {
@@ -22,13 +22,14 @@ export interface Recipe {
 }
 
 const manifest = fileURLToPath(new URL('collector/builder.yaml', import.meta.url))
-const BUILDER = 'go.opentelemetry.io/collector/cmd/builder@v0.159.0'
+const COLLECTOR_VERSION = '0.159.0'
+const BUILDER = `go.opentelemetry.io/collector/cmd/builder@v${COLLECTOR_VERSION}`
 
-/** 1.76.0 is the same commit as 2.13.0, and the newest tag that Go's rules for versions let a module have. */
+/** The same commit as 2.13.0, and the newest tag that Go's rules for versions let a module have. */
 const JAEGER = 'github.com/jaegertracing/jaeger@v1.76.0'
 
 export const collectorRecipe: Recipe = {
-  name: 'OpenTelemetry Collector 0.159.0',
+  name: `OpenTelemetry Collector ${COLLECTOR_VERSION}`,
   binary: join(
     cacheFolder(),
     `collector-${shortHash(BUILDER, readFileSync(manifest, 'utf8'))}`,
