@@ -58,7 +58,7 @@ const compiled = compileBlocks([
 ])
 
 describe('TypeScript', () => {
-  it.each([...compiled.keys()])('compiles: %s', (place) => {
+  it.each([...programs, ...docstrings].map(({ place }) => place))('compiles: %s', (place) => {
     expect(compiled.get(place)!.complaints).toEqual([])
   })
 
