@@ -105,9 +105,11 @@ export class KafkaSender implements PipelineExporter {
   }
 
   /** Never rejects. */
-  async #produce({ body }: EncodedBatch): Promise<Outcome> {
-    const { producer, topic, sendOptions } = this.#configuration
-    const records = this.#records(body)
+  async #produce(batch: EncodedBatch): Promise<Outcome> {
+    const { producer, topic, sendOptions, partitionByTraceId } = this.#configuration
+    const records = this.#records(batch.body)
+    // What is cut is copied. A client that has the body itself may hold on to it, nobody knows for how long.
+    batch.readers = (batch.readers ?? 0) + (partitionByTraceId ? 0 : 1)
     if (records === undefined) return this.#tooLarge(`a message exceeds maxMessageBytes`)
     try {
       for (const messages of records) await producer.send({ topic, messages, ...sendOptions })
@@ -139,7 +141,7 @@ export class KafkaSender implements PipelineExporter {
         room = maxMessageBytes
       }
       room -= bytes
-      records[records.length - 1]?.push({ topic, key: Buffer.from(part.traceId), value: buffer(part.body) })
+      records[records.length - 1]?.push({ topic, key: Buffer.from(part.traceId), value: part.body })
     }
     return records
   }

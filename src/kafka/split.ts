@@ -7,168 +7,216 @@
  * https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
  */
 
-/** A field of the request, its tag included. */
-interface Field {
-  readonly number: number
-  readonly start: number
-  /** Where its value begins. */
-  readonly valueAt: number
-  readonly end: number
-}
-
-/** ResourceSpans or ScopeSpans: what it has besides what is cut. */
+/** ResourceSpans or ScopeSpans: the fields that it has besides what is cut. */
 interface Envelope {
-  readonly own: readonly Field[]
-  readonly ownBytes: number
+  readonly own: Buffer
 }
 
-interface SpanField extends Field {
+interface ScopeEnvelope extends Envelope {
   readonly resource: Envelope
-  readonly scope: Envelope
+}
+
+/** A span in the request, its tag included. */
+interface SpanField {
+  readonly start: number
+  readonly end: number
+  readonly scope: ScopeEnvelope
+}
+
+/** Spans of a trace that go together, in the order of the request, so that those of one scope are neighbours. */
+interface Group {
+  readonly traceId: string
+  readonly spans: SpanField[]
+  /** What they come to, or a little more. */
+  bytes: number
 }
 
 /** A part of the request: spans of one trace. */
 export interface TracePart {
-  /** Lower-case hexadecimal digits. */
+  /** Lower-case hexadecimal digits; empty where a span has none. */
   readonly traceId: string
-  readonly body: Uint8Array
+  readonly body: Buffer
 }
 
 /** Tag and length of an envelope take no more than this. */
 const HEAD_BYTES = 6
+
+/** In ResourceSpans the ScopeSpans, in ScopeSpans the spans. */
+const CONTENT = 2
+
+/** Small enough for the allocator to have it at hand: larger ones come from the system, page by page. */
+const SLAB_BYTES = 64 * 1024
+
+const TRACE_ID_BYTES = 16
+const TRACE_ID_TAG = 0x0a
 
 /**
  * @param maxBytes - No part is larger; a trace may take several.
  * @returns `undefined` when one span alone is too large.
  */
 export function splitByTrace(body: Uint8Array, maxBytes: number): TracePart[] | undefined {
-  const traces = new Map<string, SpanField[]>()
-  for (const span of spansOf(body)) {
-    const traceId = traceIdOf(body, span)
-    const spans = traces.get(traceId)
-    if (spans === undefined) traces.set(traceId, [span])
-    else spans.push(span)
+  const source = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const groups = groupsIn(source, maxBytes)
+  if (groups.some(({ bytes }) => bytes > maxBytes)) return undefined
+  const out = new BackwardWriter()
+  return groups.map(({ traceId, spans, bytes }) => {
+    out.makeRoom(bytes)
+    return { traceId, body: frame(source, spans, out) }
+  })
+}
+
+function groupsIn(source: Buffer, maxBytes: number): Group[] {
+  const groups: Group[] = []
+  /** The one of each trace that is being filled. */
+  const current = new Map<string, Group>()
+  const add = (traceId: string, span: SpanField) => {
+    const group = current.get(traceId)
+    const bytes = bytesNeeded(span, group?.spans.at(-1)?.scope)
+    if (group !== undefined && group.bytes + bytes <= maxBytes) {
+      group.spans.push(span)
+      group.bytes += bytes
+      return
+    }
+    const fresh = { traceId, spans: [span], bytes: bytesNeeded(span) }
+    groups.push(fresh)
+    current.set(traceId, fresh)
   }
-  const parts: TracePart[] = []
-  for (const [traceId, spans] of traces) {
-    for (const group of cut(spans, maxBytes)) {
-      if (group.bytes > maxBytes) return undefined
-      parts.push({ traceId, body: join(body, group.spans) })
+  const resources = new Fields(source, 0, source.length)
+  while (resources.next()) {
+    const resource = envelope(source, resources)
+    const scopes = resources.inner()
+    while (scopes.next()) {
+      if (scopes.number !== CONTENT) continue
+      const scope = { ...envelope(source, scopes), resource }
+      const spans = scopes.inner()
+      while (spans.next()) {
+        if (spans.number !== CONTENT) continue
+        add(traceIdOf(source, spans), { start: spans.start, end: spans.end, scope })
+      }
     }
   }
-  return parts
+  return groups
 }
 
-/** Spans that fit together, in order; one that does not fit anywhere is alone. `bytes` is a little too much at worst. */
-function* cut(
-  spans: readonly SpanField[],
-  maxBytes: number,
-): Generator<{ spans: SpanField[]; bytes: number }> {
-  let group: SpanField[] = []
-  let envelopes = new Set<Envelope>()
-  let bytes = 0
-  for (const span of spans) {
-    const added = span.end - span.start
-    const fresh = [span.resource, span.scope].filter((envelope) => !envelopes.has(envelope))
-    const needed = fresh.reduce((sum, { ownBytes }) => sum + ownBytes + HEAD_BYTES, added)
-    if (group.length > 0 && bytes + needed > maxBytes) {
-      yield { spans: group, bytes }
-      group = []
-      envelopes = new Set()
-      bytes = added + span.resource.ownBytes + span.scope.ownBytes + 2 * HEAD_BYTES
-    } else {
-      bytes += needed
+/** @param before - The scope of the span before it, if there is one: what they share is there already. */
+function bytesNeeded({ start, end, scope }: SpanField, before?: ScopeEnvelope): number {
+  let bytes = end - start
+  if (scope !== before) bytes += scope.own.length + HEAD_BYTES
+  if (scope.resource !== before?.resource) bytes += scope.resource.own.length + HEAD_BYTES
+  return bytes
+}
+
+/** From the last to the first, since a length stands before what it is the length of. */
+function frame(source: Buffer, spans: readonly SpanField[], out: BackwardWriter): Buffer {
+  const end = out.at
+  let i = spans.length - 1
+  while (i >= 0) {
+    const { resource } = spans[i].scope
+    const resourceEnd = out.at
+    while (i >= 0 && spans[i].scope.resource === resource) {
+      const { scope } = spans[i]
+      const scopeEnd = out.at
+      for (; i >= 0 && spans[i].scope === scope; i--) out.bytes(source, spans[i].start, spans[i].end)
+      out.bytes(scope.own, 0, scope.own.length)
+      out.head(2, scopeEnd - out.at)
     }
-    group.push(span)
-    envelopes.add(span.resource).add(span.scope)
+    out.bytes(resource.own, 0, resource.own.length)
+    out.head(1, resourceEnd - out.at)
   }
-  yield { spans: group, bytes }
+  return out.written(end)
 }
 
-function join(source: Uint8Array, spans: readonly SpanField[]): Uint8Array {
-  const resources = new Map<Envelope, Map<Envelope, SpanField[]>>()
-  for (const span of spans) {
-    const scopes = resources.get(span.resource) ?? new Map<Envelope, SpanField[]>()
-    resources.set(span.resource, scopes.set(span.scope, [...(scopes.get(span.scope) ?? []), span]))
-  }
-  const chunks: Uint8Array[] = []
-  for (const [resource, scopes] of resources) {
-    const inner: Uint8Array[] = resource.own.map((field) => source.subarray(field.start, field.end))
-    for (const [scope, fields] of scopes) {
-      const fieldsOfScope = [...scope.own, ...fields].map(({ start, end }) => source.subarray(start, end))
-      inner.push(head(2, lengthOf(fieldsOfScope)), ...fieldsOfScope)
-    }
-    chunks.push(head(1, lengthOf(inner)), ...inner)
-  }
-  const body = new Uint8Array(lengthOf(chunks))
-  let at = 0
-  for (const chunk of chunks) {
-    body.set(chunk, at)
-    at += chunk.length
-  }
-  return body
-}
+/** Fills one memory after the other from its end. */
+class BackwardWriter {
+  at = 0
+  #target = Buffer.alloc(0)
 
-function lengthOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((sum, { length }) => sum + length, 0)
-}
+  makeRoom(bytes: number): void {
+    if (bytes <= this.at) return
+    this.at = Math.max(bytes, SLAB_BYTES)
+    this.#target = Buffer.allocUnsafeSlow(this.at)
+  }
 
-/** Tag and length of a field that holds a message. */
-function head(number: number, length: number): Uint8Array {
-  const bytes = [(number << 3) | 2]
-  let left = length
-  for (; left > 127; left >>>= 7) bytes.push((left & 127) | 128)
-  return Uint8Array.of(...bytes, left)
-}
+  bytes(source: Buffer, from: number, to: number): void {
+    this.at -= to - from
+    source.copy(this.#target, this.at, from, to)
+  }
 
-function* spansOf(body: Uint8Array): Generator<SpanField> {
-  for (const resourceSpans of fields(body, 0, body.length)) {
-    const inResource = [...fields(body, resourceSpans.valueAt, resourceSpans.end)]
-    const resource = envelope(inResource)
-    for (const scopeSpans of inResource) {
-      if (scopeSpans.number !== 2) continue
-      const inScope = [...fields(body, scopeSpans.valueAt, scopeSpans.end)]
-      const scope = envelope(inScope)
-      for (const span of inScope) if (span.number === 2) yield { ...span, resource, scope }
-    }
+  /** Tag and length of a field that holds a message. */
+  head(number: number, length: number): void {
+    let size = 1
+    for (let left = length; left > 127; left >>>= 7) size++
+    this.at -= 1 + size
+    this.#target[this.at] = (number << 3) | 2
+    let left = length
+    for (let i = 1; i < size; i++, left >>>= 7) this.#target[this.at + i] = (left & 127) | 128
+    this.#target[this.at + size] = left
+  }
+
+  written(end: number): Buffer {
+    return this.#target.subarray(this.at, end)
   }
 }
 
-function envelope(all: readonly Field[]): Envelope {
-  const own = all.filter(({ number }) => number !== 2)
-  return { own, ownBytes: own.reduce((sum, { start, end }) => sum + end - start, 0) }
-}
+/** The fields of a message, one after the other. What our encoder writes ends where it should, and has no groups. */
+class Fields {
+  /** Of the field that `next` has found: its number, where its tag begins, its value, and where it ends. */
+  number = 0
+  start = 0
+  valueAt = 0
+  end: number
+  readonly #source: Buffer
+  readonly #to: number
 
-function traceIdOf(body: Uint8Array, span: Field): string {
-  for (const { number, valueAt, end } of fields(body, span.valueAt, span.end)) {
-    if (number !== 1) continue
-    return Array.from(body.subarray(valueAt, end), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  constructor(source: Buffer, from: number, to: number) {
+    this.#source = source
+    this.end = from
+    this.#to = to
   }
-  return ''
-}
 
-/** The fields of a message. What our encoder writes ends where it should, and has no groups. */
-function* fields(bytes: Uint8Array, from: number, to: number): Generator<Field> {
-  let at = from
-  const varint = () => {
+  next(): boolean {
+    if (this.end >= this.#to) return false
+    this.start = this.end
+    const tag = this.#varint()
+    const wireType = tag & 7
+    this.number = tag >>> 3
+    this.valueAt = this.end
+    if (wireType === 2) {
+      const length = this.#varint()
+      this.valueAt = this.end
+      this.end += length
+    } else if (wireType === 0) this.#varint()
+    else this.end += wireType === 1 ? 8 : 4
+    return true
+  }
+
+  /** The fields of the message that the field holds. */
+  inner(): Fields {
+    return new Fields(this.#source, this.valueAt, this.end)
+  }
+
+  #varint(): number {
     let value = 0
     for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++] as number
+      const byte = this.#source[this.end++] as number
       if (shift < 32) value |= (byte & 127) << shift
       if (byte < 128) return value >>> 0
     }
   }
-  while (at < to) {
-    const start = at
-    const tag = varint()
-    const wireType = tag & 7
-    let valueAt = at
-    if (wireType === 2) {
-      const length = varint()
-      valueAt = at
-      at += length
-    } else if (wireType === 0) varint()
-    else at += wireType === 1 ? 8 : 4
-    yield { number: tag >>> 3, start, valueAt, end: at }
+}
+
+function envelope(source: Buffer, message: Fields): Envelope {
+  const own: Buffer[] = []
+  const fields = message.inner()
+  while (fields.next()) {
+    if (fields.number !== CONTENT) own.push(source.subarray(fields.start, fields.end))
   }
+  return { own: Buffer.concat(own) }
+}
+
+/** Our encoder puts it first, and leaves out one that is not of 16 bytes. */
+function traceIdOf(source: Buffer, { valueAt, end }: Fields): string {
+  const at = valueAt + 2
+  const isThere = source[valueAt] === TRACE_ID_TAG && source[valueAt + 1] === TRACE_ID_BYTES
+  return isThere && at + TRACE_ID_BYTES <= end ? source.toString('hex', at, at + TRACE_ID_BYTES) : ''
 }

@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { failover } from '../../src/fan-out.ts'
+import { OTLPTraceExporter } from '../../src/index.ts'
 import type { KafkaRecord } from '../../src/kafka/producer.ts'
 import { splitByTrace } from '../../src/kafka/split.ts'
 import { KafkaTraceExporter, type KafkaTraceExporterOptions } from '../../src/kafka.ts'
 import { ProtobufEncoder } from '../../src/otlp/protobuf.ts'
 import type { ReadableSpan } from '../../src/types.ts'
 import { expectBalance, watchedProcessor } from '../helpers/ledger.ts'
+import { answers, startCollector } from '../helpers/misbehaving-collector.ts'
 import { decodeProtobuf, type OtlpSpan } from '../helpers/otlp-schema.ts'
 import { end, names, spanNamed } from '../helpers/processors.ts'
 import { encodeAll } from '../helpers/records.ts'
@@ -78,6 +81,32 @@ describe('the Kafka exporter', () => {
       expect(new Set(flatten(value).map(({ span }) => span.traceId))).toEqual(new Set([String(key)]))
     }
     expect(namesIn(producer.records).toSorted()).toEqual(names(60).toSorted())
+  })
+
+  it.each([false, true])(
+    'leaves the messages of a client alone that still holds them, whatever is sent afterwards (by trace: %s)',
+    async (partitionByTraceId) => {
+      const { producer, processor } = open({ partitionByTraceId })
+      for (let batch = 0; batch < 20; batch++) {
+        for (let i = 0; i < 100; i++) processor.onEnd(spanOf(i % 7, `span-${100 * batch + i}`))
+        await processor.flush()
+      }
+      expect(namesIn(producer.records).toSorted()).toEqual(names(2_000).toSorted())
+    },
+  )
+
+  it('leaves them alone also where another destination is done with the same batch', async () => {
+    const producer = producerThat()
+    const collector = await startCollector()
+    onTestFinished(() => collector.stop())
+    collector.otherwise(answers(503))
+    const exporters = [new OTLPTraceExporter({ url: collector.url }), new KafkaTraceExporter({ producer })]
+    const processor = watchedProcessor(failover(exporters), { scheduledDelayMillis: 0 })
+    for (let batch = 0; batch < 5; batch++) {
+      for (let i = 0; i < 100; i++) processor.onEnd(spanNamed(`span-${100 * batch + i}`))
+      await processor.flush()
+    }
+    expect(namesIn(producer.records).toSorted()).toEqual(names(500).toSorted())
   })
 
   it.each([
@@ -238,6 +267,16 @@ describe('a request cut by trace', () => {
       }
     },
   )
+
+  it('keeps a span whose trace id is not of 16 bytes', () => {
+    const odd = spanNamed('odd', {
+      spanContext: () => ({ traceId: 'abcd', spanId: '0123456789abcdef', traceFlags: 1 }),
+    })
+    const request = encodeAll(new ProtobufEncoder(), [odd, spanNamed('ordinary')])
+    const parts = splitByTrace(request, 1_000)!
+    expect(comparable(parts.map((part) => part.body))).toEqual(comparable([request]))
+    expect(parts.map(({ traceId }) => traceId.length)).toEqual([0, 32])
+  })
 
   it('is not cut when one span alone is too large', () => {
     expect(splitByTrace(body, 300)).toBeUndefined()
