@@ -9,6 +9,7 @@ import { question as gc } from './gc.ts'
 import type { Question } from './harness/question.ts'
 import { question as hostileCardinality } from './hostile-cardinality.ts'
 import { question as importTime } from './import-time.ts'
+import { question as kafka } from './kafka.ts'
 import { question as loopDelay } from './loop-delay.ts'
 import { question as memory } from './memory.ts'
 import { question as pipelineCpu } from './pipeline-cpu.ts'
@@ -18,6 +19,7 @@ import { question as scaling } from './scaling.ts'
 import { question as spoolCost } from './spool-cost.ts'
 import { question as spoolExit } from './spool-exit.ts'
 import { question as throughput } from './throughput.ts'
+import { question as wireSize } from './wire-size.ts'
 
 export const QUESTIONS: readonly Question[] = [
   encodeProtobuf,
@@ -38,4 +40,6 @@ export const QUESTIONS: readonly Question[] = [
   spoolCost,
   spoolExit,
   fanOut,
+  wireSize,
+  kafka,
 ]

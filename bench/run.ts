@@ -1,8 +1,9 @@
 /**
  * Measures tailrace against the stock SDK.
  *
- *     npm run bench                                   every question, and a table
+ *     npm run bench                                   every question but kafka, and a table
  *     npm run bench -- encode-protobuf gc             some of them
+ *     npm run bench -- kafka                          against a broker: takes Java 17, and Maven the first time
  *     npm run bench -- --node 24                      on the Node that the fixture brings, against SDK 3 (20: SDK 2)
  *     npm run bench -- --rounds 15                    more rounds than 7
  *     npm run bench -- --quick                        the guard of CI, in short: fails if a ratio is below half of what
@@ -36,7 +37,7 @@ const { values, positionals } = parseArgs({
 
 function chosenQuestions() {
   const names = positionals.length > 0 ? positionals : values.quick ? QUICK_NAMES : undefined
-  if (!names) return QUESTIONS
+  if (!names) return QUESTIONS.filter(({ whatIsMissing }) => !whatIsMissing)
   return names.map((name) => {
     const found = QUESTIONS.find((question) => question.name === name)
     if (!found)
@@ -61,6 +62,14 @@ const answers: Answer[] = []
 const failures: string[] = []
 for (const question of questions) {
   process.stderr.write(`${question.name}: ${question.title}\n`)
+  const missing = await question.whatIsMissing?.()
+  if (missing !== undefined) {
+    console.log(
+      `${process.env.CI ? 'FAILED' : 'SKIPPED, not measured'}: ${question.name}. It takes ${missing}.`,
+    )
+    if (process.env.CI) failures.push(`${question.name} takes ${missing}`)
+    continue
+  }
   try {
     answers.push({ question, lines: await question.ask(bench.about(question.name)) })
   } catch (error) {

@@ -34,7 +34,7 @@ export interface Line {
   readonly samples: Readonly<Record<string, readonly number[]>>
   /** One a round. */
   readonly figures: readonly number[]
-  readonly figureUnit: '×' | '%' | 'KB' | 'KiB' | 'ms' | 'MB'
+  readonly figureUnit: '×' | '%' | 'B' | 'KB' | 'KiB' | 'ms' | 'MB'
   readonly goal?: Goal
   /** The figure says how many times better than the stock SDK: drawn in the chart, and guarded by `--quick`. */
   readonly isRatioToStock: boolean
@@ -78,6 +78,8 @@ export interface Question {
   readonly measure?: Measure
   /** What they do instead, if they take turns. */
   readonly turns?: StartTurns
+  /** What the machine lacks for it. A question that may lack something is asked by its name only. */
+  whatIsMissing?(): Promise<string | undefined>
   ask(bench: Bench): Promise<Line[]>
 }
 

@@ -1,17 +1,24 @@
 /** Installs and builds what `npm run test:durable` needs beyond the top-level packages: some minutes, once. */
-import { execFileSync } from 'node:child_process'
 import { build } from '../interop/recipes.ts'
-import { clients, fetchKafka, kafkaCollector, whatKafkaLacks } from './kafka/parts.ts'
+import {
+  fetchKafka,
+  installClients,
+  kafkaCollector,
+  whatBrokersLack,
+  whatCollectorLacks,
+} from './kafka/parts.ts'
 
-execFileSync('npm', ['ci', '--prefix', clients, '--no-audit', '--no-fund', '--loglevel=error'], {
-  stdio: 'inherit',
-})
-const missing = whatKafkaLacks()
-if (missing === undefined) {
-  fetchKafka()
-  build(kafkaCollector)
-} else {
-  const verdict = process.env.CI ? 'FAILED' : 'SKIPPED, not passed'
-  console.log(`${verdict}: the tests with Kafka. They take ${missing}.`)
+installClients()
+const brokersLack = whatBrokersLack()
+if (brokersLack === undefined) fetchKafka()
+const collectorLacks = whatCollectorLacks()
+if (collectorLacks === undefined) build(kafkaCollector)
+
+const missing = [
+  ...(brokersLack === undefined ? [] : [`the tests with Kafka. They take ${brokersLack}.`]),
+  ...(collectorLacks === undefined ? [] : [`the tests with a Collector. They take ${collectorLacks}.`]),
+]
+for (const what of missing) {
+  console.log(`${process.env.CI ? 'FAILED' : 'SKIPPED, not passed'}: ${what}`)
   if (process.env.CI) process.exitCode = 1
 }

@@ -1,56 +1,47 @@
 /** tailrace → Apache Kafka → the OpenTelemetry Collector's Kafka receiver → a file. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { BatchSpanProcessor } from 'tailrace'
 import { KafkaTraceExporter } from 'tailrace/kafka'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { expectBalance } from '../helpers/ledger.ts'
 import { interleavedTraces, spanOf } from '../helpers/traces.ts'
-import { startProgram } from '../interop/program.ts'
-import { CLIENTS, Cluster, numbersIn } from './kafka/cluster.ts'
-import { kafkaCollector, read, whatKafkaLacks } from './kafka/parts.ts'
+import { Collector } from './collectors.ts'
+import { CLIENT_NAMES, clientNamed } from './kafka/clients.ts'
+import { Cluster } from './kafka/cluster.ts'
+import { clients, whatKafkaLacks } from './kafka/parts.ts'
 
 const SPANS = 100_000
 const ROUNDS = 20
 
-/** Reads from the cluster; answers its file, and how it is ended. */
-async function startCollector(brokers: string[]) {
-  const folder = mkdtempSync(join(tmpdir(), 'tailrace-kafka-collector-'))
-  const output = join(folder, 'traces.jsonl')
-  const config = join(folder, 'collector.yaml')
-  // Its own metrics would want a port.
-  const quiet = 'service:\n  telemetry:\n    metrics:\n      level: none\n'
-  writeFileSync(
-    config,
-    read('collector.yaml')
-      .replace('[127.0.0.1:9092]', JSON.stringify(brokers))
-      .replace('traces.jsonl', output)
-      .replace('service:\n', quiet),
-  )
-  const program = await startProgram(kafkaCollector.binary, ['--config', config], 'Everything is ready')
-  onTestFinished(async () => {
-    await program.stop()
-    rmSync(folder, { recursive: true })
-  })
-  return { written: () => (existsSync(output) ? numbersIn(output) : new Map<number, number>()), program }
+/** Numbers of spans, by how often the Collector has written them. */
+function numbersIn(collector: Collector): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const { name } of collector.written()) {
+    const number = Number(name.replace('span-', ''))
+    counts.set(number, (counts.get(number) ?? 0) + 1)
+  }
+  return counts
 }
 
 const lacks = whatKafkaLacks()
 
 describe.skipIf(lacks !== undefined && !process.env.CI)('spans by way of Kafka', () => {
-  it.each(Object.entries(CLIENTS))(
+  it.each(CLIENT_NAMES)(
     'with %s: each of 100,000 arrives at least once, though a broker is killed and partitions move meanwhile',
     { timeout: 400_000 },
-    async (name, client) => {
+    async (name) => {
       expect(lacks).toBeUndefined()
       const cluster = await Cluster.start()
-      const collector = await startCollector(cluster.brokers)
-      const producer = await client.connect(cluster.brokers)
+      onTestFinished(() => cluster.stop())
+      const collector = await Collector.start('kafka/collector.yaml', {
+        '[127.0.0.1:9092]': JSON.stringify(cluster.brokers),
+      })
+      const client = clientNamed(name, clients)
+      const { producer, close } = await client.connect(cluster.brokers)
+      onTestFinished(close)
       const exporter = new KafkaTraceExporter({
         producer,
         partitionByTraceId: true,
-        compression: client.compression,
+        compression: client.gzip,
         timeoutMillis: 10_000,
       })
       const errors: string[] = []
@@ -74,7 +65,7 @@ describe.skipIf(lacks !== undefined && !process.env.CI)('spans by way of Kafka',
         if (round === 5) await cluster.kill(2)
         if (round === 11) {
           cluster.start(2)
-          await cluster.whenBoth()
+          await cluster.whenAll()
         }
         if (round === 14) await cluster.movePartitions()
       }
@@ -90,12 +81,12 @@ describe.skipIf(lacks !== undefined && !process.env.CI)('spans by way of Kafka',
         failed: 0,
         rejected: 0,
       })
-      await vi.waitFor(() => expect(collector.written().size).toBe(SPANS), {
+      await vi.waitFor(() => expect(numbersIn(collector).size).toBe(SPANS), {
         timeout: 120_000,
         interval: 2_000,
       })
-      await collector.program.stop()
-      const written = collector.written()
+      await collector.stop()
+      const written = numbersIn(collector)
       expect([...written.keys()].every((number) => number >= 0 && number < SPANS)).toBe(true)
       const twice = [...written.values()].filter((count) => count > 1).length
       await processor.shutdown()

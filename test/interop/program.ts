@@ -9,6 +9,7 @@ const STOP_MILLIS = 15_000
 
 /** A server that runs. */
 export interface Program {
+  readonly pid: number
   /** Everything that it has printed. */
   log(): string
   /** Ends it in order, and waits for that. Answers its exit code, or the signal's name. */
@@ -41,6 +42,7 @@ export async function startProgram(binary: string, args: string[], ready: string
   clearTimeout(patience)
   if (first !== 'ready') throw new Error(`${binary} ended with ${first} before it was ready:\n${output}`)
   return {
+    pid: child.pid!,
     log: () => output,
     async stop() {
       const lastResort = setTimeout(kill, STOP_MILLIS)

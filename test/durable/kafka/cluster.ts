@@ -1,13 +1,12 @@
-/** Two brokers on loopback, one of which the test may kill. */
+/** Brokers on loopback that a test may kill, and a topic. For benches as well: nothing here is of vitest. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished, vi } from 'vitest'
-import type { KafkaProducer } from '../../../src/kafka.ts'
+import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../../interop/program.ts'
 import { clients, jars, read } from './parts.ts'
 
@@ -24,55 +23,26 @@ interface Admin {
   describeCluster(): Promise<{ brokers: unknown[] }>
   fetchTopicMetadata(options: object): Promise<{ topics: { partitions: Partition[] }[] }>
   alterPartitionReassignments(options: object): Promise<void>
-}
-
-interface ConnectedProducer extends KafkaProducer {
-  connect(): Promise<void>
-  disconnect(): Promise<void>
+  describeGroups(names: string[]): Promise<{ groups: { state: string; members: unknown[] }[] }>
+  fetchTopicOffsets(topic: string): Promise<{ high: string }[]>
 }
 
 const require = createRequire(join(clients, 'package.json'))
-const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
-const platformatic = require('@platformatic/kafka')
-
-/** How each client is set up, and what it calls its compression. */
-export const CLIENTS = {
-  kafkajs: {
-    compression: CompressionTypes.GZIP as unknown,
-    async connect(brokers: string[]): Promise<KafkaProducer> {
-      const options = { idempotent: true, maxInFlightRequests: 1 }
-      const producer: ConnectedProducer = new Kafka({ brokers, logLevel: logLevel.NOTHING }).producer(options)
-      await producer.connect()
-      onTestFinished(() => producer.disconnect())
-      return producer
-    },
-  },
-  '@platformatic/kafka': {
-    compression: 'gzip' as unknown,
-    async connect(bootstrapBrokers: string[]): Promise<KafkaProducer> {
-      // Otherwise it asks a dead broker for five minutes, before it looks who leads its partitions now.
-      const metadataMaxAge = 1_000
-      const options = { clientId: 'tailrace', bootstrapBrokers, idempotent: true, metadataMaxAge }
-      const producer = new platformatic.Producer(options)
-      onTestFinished(() => producer.close())
-      return producer
-    },
-  },
-}
 
 const TOPIC = 'otlp_spans'
+const PARTITIONS = 6
+
+const PATIENCE_MILLIS = 60_000
 
 export class Cluster {
   readonly brokers: string[]
   readonly #folder = mkdtempSync(join(tmpdir(), 'tailrace-kafka-'))
   readonly #processes = new Map<number, ChildProcess>()
-  readonly #admin: Admin
 
-  private constructor(ports: number[]) {
-    this.brokers = ports.slice(0, 2).map((port) => `127.0.0.1:${port}`)
-    this.#admin = new Kafka({ brokers: this.brokers, logLevel: logLevel.NOTHING }).admin()
+  private constructor(nodes: readonly number[], ports: number[]) {
+    this.brokers = nodes.map((node) => `127.0.0.1:${ports[node]}`)
     const clusterId = randomBytes(16).toString('base64url')
-    for (const node of [1, 2]) {
+    for (const node of nodes) {
       mkdirSync(join(this.#folder, `${node}`))
       writeFileSync(this.#file(node, 'broker.properties'), this.#properties(node, ports))
       const config = this.#file(node, 'broker.properties')
@@ -80,21 +50,34 @@ export class Cluster {
     }
   }
 
-  /** Starts both, and makes the topic: six partitions, each on both. */
-  static async start(): Promise<Cluster> {
-    const cluster = new Cluster([await freePort(), await freePort(), await freePort()])
-    onTestFinished(async () => {
-      await cluster.#admin.disconnect()
-      await Promise.all([cluster.kill(1), cluster.kill(2)])
-      rmSync(cluster.#folder, { recursive: true })
-    })
-    cluster.start(1)
-    cluster.start(2)
-    await vi.waitFor(() => cluster.#admin.connect(), { timeout: 60_000, interval: 500 })
-    await cluster.whenBoth()
-    const topic = { topic: TOPIC, numPartitions: 6, replicationFactor: 2 }
-    await cluster.#admin.createTopics({ topics: [topic], waitForLeaders: true })
-    return cluster
+  /**
+   * Starts them, one or two, and makes the topic: six partitions, each on all of them. It is the caller's to stop.
+   * @throws if they do not start in time.
+   */
+  static async start(size: 1 | 2 = 2): Promise<Cluster> {
+    const nodes = size === 1 ? [1] : [1, 2]
+    const cluster = new Cluster(nodes, [await freePort(), await freePort(), await freePort()])
+    try {
+      for (const node of nodes) cluster.start(node)
+      await cluster.whenAll()
+      const topic = { topic: TOPIC, numPartitions: PARTITIONS, replicationFactor: size }
+      await cluster.#asAdmin((admin) => admin.createTopics({ topics: [topic], waitForLeaders: true }))
+      return cluster
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#processes.keys()].map((node) => this.kill(node)))
+    rmSync(this.#folder, { recursive: true })
+  }
+
+  /** Messages in the topic. */
+  async messages(): Promise<number> {
+    const partitions = await this.#asAdmin((admin) => admin.fetchTopicOffsets(TOPIC))
+    return partitions.reduce((sum, { high }) => sum + Number(high), 0)
   }
 
   start(node: number): void {
@@ -113,34 +96,68 @@ export class Cluster {
     await ended
   }
 
-  async whenBoth(): Promise<void> {
-    const both = async () => {
-      const { brokers } = await this.#admin.describeCluster()
-      if (brokers.length !== 2) throw new Error(`there are ${brokers.length} brokers`)
-    }
-    await vi.waitFor(both, { timeout: 60_000, interval: 500 })
+  /** What is on disk of the topic, all replicas. */
+  bytesOnDisk(): number {
+    const folders = [...this.#processes.keys()].flatMap((node) => {
+      const data = this.#file(node, 'data')
+      return readdirSync(data)
+        .filter((name) => name.startsWith(`${TOPIC}-`))
+        .map((name) => join(data, name))
+    })
+    const segments = folders.flatMap((folder) =>
+      readdirSync(folder)
+        .filter((name) => name.endsWith('.log'))
+        .map((name) => join(folder, name)),
+    )
+    return segments.reduce((sum, segment) => sum + statSync(segment).size, 0)
+  }
+
+  /** Waits until a group of readers has so many members, and each its partitions. */
+  async whenGroupHas(members: number, group: string): Promise<void> {
+    await eventually(async () => {
+      const { groups } = await this.#asAdmin((admin) => admin.describeGroups([group]))
+      const [{ state, members: there } = { state: 'missing', members: [] }] = groups
+      if (state !== 'Stable' || there.length !== members)
+        throw new Error(`${group}: ${state}, ${there.length}`)
+    })
+  }
+
+  async whenAll(): Promise<void> {
+    await eventually(async () => {
+      const { brokers } = await this.#asAdmin((admin) => admin.describeCluster())
+      if (brokers.length !== this.brokers.length) throw new Error(`there are ${brokers.length} brokers`)
+    })
   }
 
   /** Every other partition to one broker alone, the rest to the other, and waits until they are there. */
   async movePartitions(): Promise<void> {
     const target = (partition: number) => [1 + (partition % 2)]
-    const partitionAssignment = [0, 1, 2, 3, 4, 5].map((partition) => ({
+    const partitionAssignment = Array.from({ length: PARTITIONS }, (_, partition) => ({
       partition,
       replicas: target(partition),
     }))
-    await this.#admin.alterPartitionReassignments({
-      topics: [{ topic: TOPIC, partitionAssignment }],
-      timeout: 30_000,
-    })
-    const moved = async () => {
-      const { topics } = await this.#admin.fetchTopicMetadata({ topics: [TOPIC] })
+    const topics = [{ topic: TOPIC, partitionAssignment }]
+    await this.#asAdmin((admin) => admin.alterPartitionReassignments({ topics, timeout: 30_000 }))
+    await eventually(async () => {
+      const { topics } = await this.#asAdmin((admin) => admin.fetchTopicMetadata({ topics: [TOPIC] }))
       for (const { partitionId, leader, replicas } of topics[0]!.partitions) {
         const [expected] = target(partitionId)
         if (leader !== expected || replicas.join() !== `${expected}`)
           throw new Error(`${partitionId} has not moved`)
       }
+    })
+  }
+
+  /** Each time as a new one: an old one goes on asking for topics that are gone. */
+  async #asAdmin<Answer>(use: (admin: Admin) => Promise<Answer>): Promise<Answer> {
+    const { Kafka, logLevel } = require('kafkajs')
+    const admin: Admin = new Kafka({ brokers: this.brokers, logLevel: logLevel.NOTHING }).admin()
+    try {
+      await admin.connect()
+      return await use(admin)
+    } finally {
+      await admin.disconnect()
     }
-    await vi.waitFor(moved, { timeout: 60_000, interval: 500 })
   }
 
   #file(node: number, name: string): string {
@@ -148,10 +165,11 @@ export class Cluster {
   }
 
   /** The file beside this one, with ports and folders of the test's own. */
-  #properties(node: number, [first, second, controller]: number[]): string {
+  #properties(node: number, ports: readonly number[]): string {
     const common = read('broker.properties')
-      .replaceAll('127.0.0.1:9092', `127.0.0.1:${node === 1 ? first : second}`)
-      .replaceAll('127.0.0.1:9093', `127.0.0.1:${controller}`)
+      .replaceAll('127.0.0.1:9092', `127.0.0.1:${ports[node]}`)
+      .replaceAll('127.0.0.1:9093', `127.0.0.1:${ports[0]}`)
+      .replace('replication.factor=2', `replication.factor=${this.brokers.length}`)
       .replace('log.dirs=data', `log.dirs=${this.#file(node, 'data')}`)
     if (node === 1) return common
     return common
@@ -165,10 +183,15 @@ function java(main: string, args: string[]): void {
   execFileSync('java', ['-cp', join(jars, '*'), main, ...args], { stdio: 'ignore' })
 }
 
-/** Numbers of spans, by how often a Collector has written them. */
-export function numbersIn(file: string): Map<number, number> {
-  const counts = new Map<number, number>()
-  for (const [, number] of readFileSync(file, 'utf8').matchAll(/"name":"span-(\d+)"/g))
-    counts.set(Number(number), (counts.get(Number(number)) ?? 0) + 1)
-  return counts
+/** Tries until it works. @throws what it threw last, once that takes too long. */
+async function eventually(attempt: () => Promise<void>): Promise<void> {
+  const end = performance.now() + PATIENCE_MILLIS
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (performance.now() > end) throw error
+      await delay(500)
+    }
+  }
 }

@@ -33,6 +33,12 @@ export const kafkaCollector: Recipe = {
   },
 }
 
+/** Has npm install the clients, and Maven fetch Kafka, where they are not yet. @throws if that fails. */
+export function prepareKafka(): void {
+  if (!existsSync(join(clients, 'node_modules'))) installClients()
+  fetchKafka()
+}
+
 /** Has Maven fetch Kafka and what it needs. @throws if that fails. */
 export function fetchKafka(): void {
   if (existsSync(jars)) return
@@ -46,12 +52,28 @@ export function fetchKafka(): void {
   renameSync(folder, jars)
 }
 
-/** What this machine lacks for the tests with Kafka; undefined if nothing. */
-export function whatKafkaLacks(): string | undefined {
-  if (!existsSync(join(clients, 'node_modules'))) return 'the clients: `npm run test:durable` installs them'
+/** Has npm install the clients. @throws if that fails. */
+export function installClients(): void {
+  execFileSync('npm', ['ci', '--prefix', clients, '--no-audit', '--no-fund', '--loglevel=error'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+/** What this machine lacks for running brokers; undefined if nothing. */
+export function whatBrokersLack(): string | undefined {
   const { status, stderr } = spawnSync('java', ['-version'], { encoding: 'utf8' })
   const [major = 0] = (/version "(\d+)/.exec(stderr ?? '')?.slice(1) ?? []).map(Number)
   if (status !== 0 || major < 17) return 'Java 17 or newer'
-  if (!existsSync(jars) && spawnSync('mvn', ['-version']).status !== 0) return 'Maven'
+  return !existsSync(jars) && spawnSync('mvn', ['-version']).status !== 0 ? 'Maven' : undefined
+}
+
+/** What it lacks for building and running the Collector; undefined if nothing. */
+export function whatCollectorLacks(): string | undefined {
   return existsSync(kafkaCollector.binary) ? undefined : whatIsMissing()
+}
+
+/** What it lacks for the tests with Kafka; undefined if nothing. */
+export function whatKafkaLacks(): string | undefined {
+  if (!existsSync(join(clients, 'node_modules'))) return 'the clients: `npm run test:durable` installs them'
+  return whatBrokersLack() ?? whatCollectorLacks()
 }
