@@ -2,14 +2,14 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { type Row, renderTable, rowsOf, tableIn, withoutSystem, withTable } from './compat/table.ts'
+import { type Row, readmeTable, renderTable, rowsOf, withoutSystem } from './compat/table.ts'
 
 const read = (path: string) => readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8')
 const rows = JSON.parse(read('compat/results.json')) as Row[]
 
 it('README says what the last run has shown', () => {
   expect(rows.length).toBeGreaterThan(15)
-  expect(tableIn(read('../README.md'))).toBe(renderTable(rows))
+  expect(readmeTable.of(read('../README.md'))).toBe(renderTable(rows))
 })
 
 it('nothing in it has failed or was left out', () => {
@@ -54,5 +54,5 @@ it('counts the tests of each suite, passed and not, and puts the ways of one nam
 it('only Chromium may be another than in the last run', () => {
   const [bun, chromium] = ['Bun 1', 'Chromium 1.2'].map((name) => ({ name }) as Row)
   expect(withoutSystem([bun!, chromium!])).toEqual([{ name: 'Bun 1' }, { name: 'Chromium' }])
-  expect(tableIn(withTable(read('../README.md'), '| $& |'))).toBe('| $& |')
+  expect(readmeTable.of(readmeTable.replaced(read('../README.md'), '| $& |'))).toBe('| $& |')
 })

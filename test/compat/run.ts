@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { cache, installProjects, pack, root } from './consumers.ts'
-import { type Report, type Row, renderTable, rowsOf, withoutSystem, withTable } from './table.ts'
+import { type Report, type Row, readmeTable, renderTable, rowsOf, withoutSystem } from './table.ts'
 
 const args = process.argv.slice(2)
 const makesTable = args.includes('--table')
@@ -38,7 +38,7 @@ if (status === 0 && forVitest.length === 0) {
   if (makesTable && isWhole) {
     const readme = join(root, 'README.md')
     writeFileSync(results, `${JSON.stringify(rows, undefined, 2)}\n`)
-    writeFileSync(readme, withTable(readFileSync(readme, 'utf8'), renderTable(rows)))
+    writeFileSync(readme, readmeTable.replaced(readFileSync(readme, 'utf8'), renderTable(rows)))
   } else if (isWhole) {
     const known = JSON.parse(readFileSync(results, 'utf8')) as Row[]
     if (!isDeepStrictEqual(withoutSystem(rows), withoutSystem(known))) {

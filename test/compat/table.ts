@@ -1,4 +1,5 @@
 /** What a run of test/compat has shown, and the table of README that says so. */
+import { MarkedPart } from '../../bench/harness/marked.ts'
 
 /** One SDK, runtime or bundler, in one way of using it. */
 export interface Row {
@@ -61,18 +62,5 @@ export function renderTable(rows: readonly Row[]): string {
   ].join('\n')
 }
 
-const BEGIN = '<!-- made by `npm run test:compat -- --table` -->'
-const END = '<!-- end of the table -->'
-
-/** The table that a text holds between its marks. @throws if there are none. */
-export function tableIn(text: string): string {
-  const [, table] = text.split(`${BEGIN}\n`)
-  const end = table?.indexOf(`\n${END}`) ?? -1
-  if (table === undefined || end < 0) throw new Error('README.md has no place for the table')
-  return table.slice(0, end)
-}
-
-/** The text with another table in it. */
-export function withTable(text: string, table: string): string {
-  return text.replace(`${BEGIN}\n${tableIn(text)}`, () => `${BEGIN}\n${table}`)
-}
+/** README's table. */
+export const readmeTable = new MarkedPart('npm run test:compat -- --table')
