@@ -39,7 +39,7 @@ function entries(): Entry[] {
       .replace(/^\.\/dist\/(.+)\.d\.ts$/, '$1')
       .replace('lambda/extension', 'lifecycle/lambda-extension')
     const specifier = subpath.replace(/^\./, 'tailrace')
-    return { specifier, source: `src/${name}.ts`, page: `${name}.md`, prefix: specifier.replace('/', '-') }
+    return { specifier, source: `src/${name}.ts`, page: `${name}.md`, prefix: specifier.replaceAll('/', '-') }
   })
 }
 

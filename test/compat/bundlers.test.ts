@@ -17,8 +17,9 @@ import { Backend } from './core/backend.ts'
 /** Only the JSON encoder says so. */
 const JSON_ENCODER = 'kvlistValue'
 
-/** A module of Node, by `import` or `require`, minified or not. */
-const NODE_MODULE = /\b(?:from|import|require)\s*\(?\s*["'`](?:node:|https?["'`]|zlib|async_hooks|perf_hooks)/
+/** A module of Node, however it is asked for, minified or not. */
+const NODE_MODULE =
+  /["'`]node:|\b(?:from|import|\w*require)\s*\(?\s*["'`](?:https?["'`]|zlib|async_hooks|perf_hooks)/
 
 if (whyNoChromium) console.warn(`skipped: ${whyNoChromium}`)
 let chromium: Chromium
