@@ -30,6 +30,7 @@ export function chart(answers: readonly Answer[], notes: readonly string[]): str
   const grid = [1, 2, 5, 10, 20, 50, 100].filter((ratio) => ratio <= largest)
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12">`,
+    '<title>How many times better than the stock OpenTelemetry SDK each cost is</title>',
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     `<text x="16" y="24" font-size="15" font-weight="600" fill="#1f2328">times better than the stock OpenTelemetry SDK</text>`,
     ...grid.flatMap((ratio) => [
