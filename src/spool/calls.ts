@@ -120,3 +120,22 @@ export async function run<Result>(steps: Steps<Result>): Promise<Result> {
 export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
+
+/** `undefined` where the file, or its directory, is not there. */
+export function* unlessGone<Result>(steps: Steps<Result>): Steps<Result | undefined> {
+  try {
+    return yield* steps
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** `undefined` where it fails. */
+export function* quietly<Result>(steps: Steps<Result>): Steps<Result | undefined> {
+  try {
+    return yield* steps
+  } catch {
+    return undefined
+  }
+}

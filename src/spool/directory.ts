@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { monotonicNow } from '../pipeline/deadline.ts'
 import type { Steps } from './calls.ts'
 import * as calls from './calls.ts'
+import { quietly, unlessGone } from './calls.ts'
+import { syncDirectory, writeFile } from './durable.ts'
 import { type Entry, Names, parseName } from './names.ts'
 import { countSpans } from './request.ts'
 
@@ -43,9 +45,6 @@ export interface Waiting {
 
 /** What can be neither claimed nor set aside is left alone for so long: on Windows somebody may be reading it. */
 const STUCK_MILLIS = 60_000
-
-/** What a file system says that cannot sync a directory. */
-const CANNOT_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
 
 interface SizedEntry extends Entry {
   readonly size: number
@@ -84,7 +83,7 @@ export class SpoolDirectory {
     const temporary = this.#path(name)
     this.#inUse.add(name)
     try {
-      yield* this.#writeFile(temporary, body)
+      yield* writeFile(temporary, body)
       yield* calls.rename(temporary, this.#path(base))
     } catch (error) {
       yield* quietly(calls.unlink(temporary))
@@ -92,7 +91,7 @@ export class SpoolDirectory {
     } finally {
       this.#inUse.delete(name)
     }
-    yield* this.#syncDirectory()
+    yield* syncDirectory(this.#limits.directory)
     this.#sizes.set(base, body.length)
     this.#countWaiting(1, body.length)
   }
@@ -186,29 +185,6 @@ export class SpoolDirectory {
     return join(this.#limits.directory, name)
   }
 
-  *#writeFile(path: string, body: Uint8Array): Steps<void> {
-    const fd = yield* calls.open(path, 'wx', 0o600)
-    try {
-      for (let at = 0; at < body.length; ) at += yield* calls.write(fd, body.subarray(at))
-      yield* calls.fsync(fd)
-    } finally {
-      yield* calls.close(fd)
-    }
-  }
-
-  *#syncDirectory(): Steps<void> {
-    // Windows opens no directories, and keeps their entries in its journal.
-    if (process.platform === 'win32') return
-    const fd = yield* calls.open(this.#limits.directory, 'r')
-    try {
-      yield* calls.fsync(fd)
-    } catch (error) {
-      if (!CANNOT_SYNC.includes(calls.codeOf(error) ?? '')) throw error
-    } finally {
-      yield* calls.close(fd)
-    }
-  }
-
   /** The files of the spool, oldest first. */
   *#list(): Steps<SizedEntry[]> {
     const entries: SizedEntry[] = []
@@ -298,22 +274,4 @@ export class SpoolDirectory {
 
 function nameOf(error: unknown): string {
   return calls.codeOf(error) ?? 'unknown'
-}
-
-/** `undefined` where the file, or its directory, is not there. */
-function* unlessGone<Result>(steps: Steps<Result>): Steps<Result | undefined> {
-  try {
-    return yield* steps
-  } catch (error) {
-    if (calls.codeOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-function* quietly<Result>(steps: Steps<Result>): Steps<Result | undefined> {
-  try {
-    return yield* steps
-  } catch {
-    return undefined
-  }
 }
