@@ -46,6 +46,9 @@ export interface Waiting {
 /** What can be neither claimed nor set aside is left alone for so long: on Windows somebody may be reading it. */
 const STUCK_MILLIS = 60_000
 
+/** What a file system says of a file that cannot be read later, either. */
+const UNREADABLE = ['EISDIR', 'EACCES', 'EPERM', 'EIO', 'ELOOP', 'ENXIO', 'ERR_FS_FILE_TOO_LARGE']
+
 interface SizedEntry extends Entry {
   readonly size: number
 }
@@ -121,7 +124,7 @@ export class SpoolDirectory {
   }
 
   /** It waits again, for whoever comes next. */
-  *release({ entry }: Claim): Steps<void> {
+  *release(entry: Entry): Steps<void> {
     try {
       yield* unlessGone(calls.rename(this.#path(entry.name), this.#path(entry.base)))
     } finally {
@@ -262,13 +265,25 @@ export class SpoolDirectory {
     try {
       body = yield* calls.readFile(this.#path(name))
     } catch (error) {
-      yield* this.setAside(entry, `it cannot be read (${nameOf(error)})`)
+      yield* this.#unread(entry, error)
       return undefined
     }
     const spanCount = countSpans(body)
     if (spanCount !== undefined) return { entry, body, spanCount }
     yield* this.setAside(entry, 'it is torn, or was never a request')
     return undefined
+  }
+
+  /** The file need not be to blame, but what it takes to read one: then it waits again. */
+  *#unread(entry: Entry, error: unknown): Steps<void> {
+    const why = `it cannot be read (${nameOf(error)})`
+    if (UNREADABLE.includes(nameOf(error))) {
+      yield* this.setAside(entry, why)
+      return
+    }
+    yield* quietly(this.release(entry))
+    // Else somebody was faster.
+    if (calls.codeOf(error) !== 'ENOENT') this.#leave(entry.base, why)
   }
 }
 

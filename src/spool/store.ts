@@ -100,7 +100,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   }
 
   async release(claim: Claim): Promise<void> {
-    await this.#try(() => run(this.#directory.release(claim)))
+    await this.#try(() => run(this.#directory.release(claim.entry)))
   }
 
   async delivered(claim: Claim, rejected: number): Promise<void> {

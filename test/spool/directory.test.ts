@@ -28,7 +28,7 @@ vi.mock('node:fs', async (importOriginal) => {
         : String(path).includes('.claimed-')
           ? 'claim'
           : 'directory'
-  for (const name of ['open', 'write', 'fsync', 'rename', 'unlink'] as const) {
+  for (const name of ['open', 'readFile', 'write', 'fsync', 'rename', 'unlink'] as const) {
     const inBackground = original[name] as unknown as (...args: unknown[]) => void
     const atOnce = original[`${name}Sync`] as unknown as (...args: unknown[]) => unknown
     watched[`${name}Sync`] = (...args: unknown[]) => {
@@ -179,6 +179,41 @@ describe('a batch on its way back', () => {
     expect(lines.filter((line) => line.includes('is left alone for now'))).toEqual([
       expect.stringMatching(/: it cannot be claimed \(EBUSY\)$/),
     ])
+  })
+
+  it.each(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])(
+    'waits again where reading it fails for want of something else (%s), and is delivered a minute later',
+    async (code) => {
+      vi.useFakeTimers({ toFake: ['performance'] })
+      const { directory, exporter, collector } = await spoolHolding(3)
+      const lines = captureDiag()
+      fail('readFile claim', code)
+      await exporter.replay({ timeoutMillis: 5000 })
+      expect(exporter.stats()).toMatchObject({ setAside: { files: 0 }, waiting: { files: 1 } })
+      expect(spansIn(directory)).toEqual(names(3))
+
+      fail(undefined)
+      vi.advanceTimersByTime(60_000)
+      await exporter.replay({ timeoutMillis: 5000 })
+
+      expect(exporter.stats()).toMatchObject({ replayed: { files: 1, spans: 3 }, waiting: { files: 0 } })
+      expect(spansAt(collector).slice(-3)).toEqual(names(3))
+      expect(lines.filter((line) => line.includes('is left alone for now'))).toEqual([
+        expect.stringContaining(`: it cannot be read (${code})`),
+      ])
+    },
+  )
+
+  it("is nobody's loss where it is gone when it is read", async () => {
+    const { directory, exporter } = await spoolHolding(3)
+    const lines = captureDiag()
+    fail('readFile claim', 'ENOENT')
+
+    const stats = await exporter.replay({ timeoutMillis: 5000 })
+
+    expect(stats.setAside).toEqual({ files: 0 })
+    expect(filesIn(directory).filter((name) => name.endsWith('.set-aside'))).toEqual([])
+    expect(lines.filter((line) => line.includes('cannot be read'))).toEqual([])
   })
 
   it('is not sent twice where it cannot be removed, and removed once it can', async () => {
