@@ -52,7 +52,7 @@ export interface SpoolExporter extends SpanExporter {
  * delivered at least once, unless the bounds push it out. A disk that is full or read-only costs one warning, and
  * batches stay in memory.
  *
- * @param exporter - An `OTLPTraceExporter` that encodes protobuf.
+ * @param exporter - An `OTLPTraceExporter` that encodes protobuf, a `KafkaTraceExporter`, or a `failover` of these.
  * @throws TypeError | RangeError that names the option and its value.
  *
  * @example
@@ -65,13 +65,19 @@ export interface SpoolExporter extends SpanExporter {
  */
 export function spool(exporter: SpanExporter, options: SpoolOptions): SpoolExporter {
   const inner = (exporter as Partial<EncodingExporter> | null | undefined)?.[pipelineExporter]?.()
-  if (inner === undefined || /json/i.test(inner.description.type)) {
+  if (inner?.encoding !== 'protobuf') {
     throw new TypeError(
-      `spool: exporter must be an OTLPTraceExporter that encodes protobuf, not ${show(exporter)}`,
+      `spool: exporter must be an OTLPTraceExporter that encodes protobuf, not ${nameOf(exporter, inner)}`,
     )
   }
   const { maxReplaysPerSecond, ...limits } = readOptions(options)
   return new Spool(inner, limits, maxReplaysPerSecond)
+}
+
+function nameOf(exporter: unknown, inner: PipelineExporter | undefined): string {
+  if (inner !== undefined) return `${inner.description.type}, which encodes ${inner.encoding ?? 'otherwise'}`
+  if (typeof exporter !== 'object' || exporter === null) return show(exporter)
+  return `an object of class ${show(exporter.constructor?.name)}`
 }
 
 class Spool implements EncodingExporter, SpoolExporter {
@@ -142,6 +148,7 @@ function spoolingSender(inner: PipelineExporter, store: SpoolStore, replayer: Re
   return {
     description: inner.description,
     maxRequestBytes: inner.maxRequestBytes,
+    defaultBatchBytes: inner.defaultBatchBytes,
     timeoutMillis: inner.timeoutMillis,
     attemptTimeoutMillis: inner.attemptTimeoutMillis,
     ...(inner.isSerial !== undefined && { isSerial: inner.isSerial }),

@@ -1,8 +1,14 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BasicTracerProvider, BatchSpanProcessor as StockProcessor } from '@opentelemetry/sdk-trace-base'
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  BatchSpanProcessor as StockProcessor,
+} from '@opentelemetry/sdk-trace-base'
 import { describe, expect, it, test, vi } from 'vitest'
 import { JsonLinesExporter } from '../../src/exporters/json-lines.ts'
+import { failover } from '../../src/fan-out.ts'
+import { KafkaTraceExporter } from '../../src/kafka.ts'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import { type SpoolOptions, spool } from '../../src/spool.ts'
 import { captureDiag } from '../helpers/captured-diag.ts'
@@ -245,13 +251,37 @@ test.each<[string, unknown, ErrorConstructor, RegExp]>([
   expect(make).toThrow(message)
 })
 
-test.each([
-  ['nothing', undefined],
-  ['an exporter of others', { export() {}, async shutdown() {} }],
-  ['JSON over HTTP', new OTLPTraceExporter({ encoding: 'json' })],
-  ['JSON lines', new JsonLinesExporter()],
-])('B48: %s is no exporter for a spool', (_what, exporter) => {
+const json = () => new OTLPTraceExporter({ encoding: 'json' })
+
+test.each<[string, unknown, string]>([
+  ['nothing', undefined, 'undefined'],
+  ['an exporter of others', new InMemorySpanExporter(), 'an object of class "InMemorySpanExporter"'],
+  ['an exporter without a class', Object.create(null), 'an object of class undefined'],
+  ['JSON over HTTP', json(), 'otlp_http_json_span_exporter, which encodes json'],
+  ['JSON lines', new JsonLinesExporter(), 'JsonLinesExporter, which encodes json'],
+  ['a failover of JSON', failover([json(), json()]), 'failover_span_exporter, which encodes json'],
+])('B48: %s is no exporter for a spool', (_what, exporter, shown) => {
   expect(() => spool(exporter as never, { directory: 'x' })).toThrow(
-    /^spool: exporter must be an OTLPTraceExporter that encodes protobuf, not/,
+    `spool: exporter must be an OTLPTraceExporter that encodes protobuf, not ${shown}`,
   )
+})
+
+test('what is spooled for Kafka is no larger than a message', async () => {
+  const directory = temporaryDirectory()
+  const producer = { send: () => Promise.reject(new Error('no broker')) }
+  const kafka = new KafkaTraceExporter({ producer, maxMessageBytes: 4_000 })
+  const processor = watchedProcessor(spool(kafka, { directory }), {
+    circuitBreaker: { failureThreshold: 1 },
+    scheduledDelayMillis: 0,
+  })
+  end(processor, 'probe')
+  await processor.flush({ timeoutMillis: 5000 })
+
+  // No attempt is made that would find out.
+  end(processor, ...names(300))
+  await processor.flush({ timeoutMillis: 5000 })
+
+  expect(spansIn(directory)).toEqual(['probe', ...names(300)])
+  const sizes = filesIn(directory).map((name) => statSync(join(directory, name)).size)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(4_000)
 })

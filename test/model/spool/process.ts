@@ -48,6 +48,7 @@ export class SpoolProcess implements DiskUser {
       shutdown: async () => {},
       [pipelineExporter]: () => ({
         description: { type: 'model' },
+        encoding: 'protobuf',
         maxRequestBytes: 2 ** 20,
         timeoutMillis: 5000,
         createEncoder: () => new ProtobufEncoder(),
