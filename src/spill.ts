@@ -41,7 +41,7 @@ export interface Spiller {
   /** Makes room, from within `span.end()`: one batch is written in the background, any more at once. */
   relieve(isFull: () => boolean): void
   /**
-   * Keeps everything before it returns, as far as it can be kept.
+   * Keeps everything before it returns, until a write fails; one that failed before holds up nothing.
    * @param endsAt - On the monotonic clock: then no further batch is begun.
    */
   allSync(endsAt: number): void

@@ -24,7 +24,7 @@ export function flushSync<Payload>(
   { post, timeoutMillis }: FlushSyncCall,
 ): void {
   const endsAt = monotonicNow() + timeoutMillis
-  if (spiller?.isPossible) {
+  if (spiller !== undefined) {
     lease.handBack()
     suppressTracing(() => spiller.allSync(endsAt))
   }

@@ -178,7 +178,7 @@ class PipelineOf<Payload> implements Pipeline {
 
   flush(call: CallOptions): Promise<FlushResult> {
     this.#invocations.flushing()
-    if (!call.isShutdown || !this.#backlog.spiller?.isPossible) return this.#loop.flush(call)
+    if (!call.isShutdown || this.#backlog.spiller === undefined) return this.#loop.flush(call)
     const timeoutMillis = call.timeoutMillis - Math.min(SPILL_MILLIS, call.timeoutMillis / 4)
     return this.#loop.flush({ ...call, timeoutMillis })
   }

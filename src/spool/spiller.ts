@@ -69,7 +69,8 @@ export class BatchSpiller implements Spiller {
       this.#writing = undefined
       this.#settle(writing, this.#writeSync(writing))
     }
-    while (this.isPossible && monotonicNow() < endsAt && this.#writeNow());
+    // There is no later to wait for, even if a write has just failed.
+    while (monotonicNow() < endsAt && this.#writeNow());
   }
 
   /** Takes the oldest batch and starts to write it. False when there is none. */

@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 export default {
   why: 'B53: an exit writes the first batch, and no other',
   file: 'src/spool/spiller.ts',
-  find: 'while (this.isPossible && monotonicNow() < endsAt && this.#writeNow());',
-  replace: 'if (this.isPossible && monotonicNow() < endsAt) this.#writeNow()',
+  find: 'while (monotonicNow() < endsAt && this.#writeNow());',
+  replace: 'if (monotonicNow() < endsAt) this.#writeNow()',
   tests: ['test/model/spool.test.ts'],
 } satisfies Mutant

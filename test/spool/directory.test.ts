@@ -32,7 +32,7 @@ vi.mock('node:fs', async (importOriginal) => {
     const inBackground = original[name] as unknown as (...args: unknown[]) => void
     const atOnce = original[`${name}Sync`] as unknown as (...args: unknown[]) => unknown
     watched[`${name}Sync`] = (...args: unknown[]) => {
-      if (name === 'fsync') vi.advanceTimersByTime(calls.syncMillis)
+      if (name === 'fsync' && calls.syncMillis > 0) vi.advanceTimersByTime(calls.syncMillis)
       return atOnce(...args)
     }
     watched[name] = (...args: unknown[]) => {
@@ -138,6 +138,33 @@ describe('a batch on its way to the disk', () => {
     expect(spansIn(directory)).toEqual(names(3))
     expect(lines.filter((line) => line.includes('can be written to again'))).toHaveLength(1)
     expect(fs.existsSync(directory)).toBe(true)
+  })
+})
+
+describe('a write that failed a moment ago', () => {
+  it('keeps a shutdown from nothing: what waits goes to the disk all the same', async () => {
+    const { directory, processor } = await spoolOf(3)
+    fail('write temporary')
+    expect(await processor.flush({ timeoutMillis: 1000 })).toMatchObject({ pending: 3 })
+
+    fail(undefined)
+    await processor.shutdown({ timeoutMillis: 2000 })
+
+    expect(processor.stats()).toMatchObject({ spooled: 3, pending: 0, dropped: { shutdown_timeout: 0 } })
+    expect(spansIn(directory)).toEqual(names(3))
+  })
+
+  it('keeps the end of the process from nothing', async () => {
+    const { directory, processor } = await spoolOf(3 * 512)
+    fail('write temporary')
+    const { pending } = await processor.flush({ timeoutMillis: 1000 })
+    expect(pending).toBe(3 * 512)
+
+    fail(undefined)
+    const result = flushSync(processor, { timeoutMillis: 5000 })
+
+    expect(result).toMatchObject({ spooled: 3 * 512, pending: 0 })
+    expect(filesIn(directory)).toHaveLength(3)
   })
 })
 
