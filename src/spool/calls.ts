@@ -75,7 +75,9 @@ export const unlink = (path: string) => call<void>('unlink', path)
 export const readdir = (path: string) => call<string[]>('readdir', path)
 export const stat = (path: string) => call<{ readonly size: number }>('stat', path)
 export const readFile = (path: string) => call<Uint8Array>('readFile', path)
-export const makeDirectory = (path: string) => call<void>('mkdir', path, { recursive: true, mode: 0o700 })
+/** Answers with the first directory that it had to make. */
+export const makeDirectory = (path: string) =>
+  call<string | undefined>('mkdir', path, { recursive: true, mode: 0o700 })
 
 type Callback = (error: Error | null, result: unknown) => void
 

@@ -9,7 +9,7 @@ import { monotonicNow } from '../pipeline/deadline.ts'
 import type { Steps } from './calls.ts'
 import * as calls from './calls.ts'
 import { quietly, unlessGone } from './calls.ts'
-import { syncDirectory, writeFile } from './durable.ts'
+import { DurableDirectory, syncDirectory, writeFile } from './durable.ts'
 import { type Entry, Names, parseName } from './names.ts'
 import { countSpans } from './request.ts'
 
@@ -57,6 +57,7 @@ interface SizedEntry extends Entry {
 export class SpoolDirectory {
   readonly #limits: SpoolLimits
   readonly #listener: DirectoryListener
+  readonly #durable: DurableDirectory
   readonly #names = new Names()
   /** By name: what has been written once does not change. */
   #sizes = new Map<string, number>()
@@ -72,6 +73,7 @@ export class SpoolDirectory {
   constructor(limits: SpoolLimits, listener: DirectoryListener) {
     this.#limits = limits
     this.#listener = listener
+    this.#durable = new DurableDirectory(limits.directory)
   }
 
   /**
@@ -79,7 +81,7 @@ export class SpoolDirectory {
    * @param writtenAt - For a part of what has been there since then, and is about to be removed.
    */
   *write(body: Uint8Array, writtenAt?: number): Steps<void> {
-    yield* calls.makeDirectory(this.#limits.directory)
+    yield* this.#durable.make()
     if (writtenAt === undefined) yield* this.#makeRoom(body.length)
     const base = this.#names.next(writtenAt)
     const name = this.#names.temporary(base)

@@ -1,4 +1,5 @@
 /** What is to survive a power cut: files whose content is on the disk, and directories whose entries are. */
+import { dirname } from 'node:path'
 import type { Steps } from './calls.ts'
 import * as calls from './calls.ts'
 
@@ -27,5 +28,38 @@ export function* syncDirectory(path: string): Steps<void> {
     if (!CANNOT_SYNC.includes(calls.codeOf(error) ?? '')) throw error
   } finally {
     yield* calls.close(fd)
+  }
+}
+
+/** A directory that is made where it is not there, and stays. */
+export class DurableDirectory {
+  readonly #path: string
+  /** Where something was made that may be gone after a power cut. */
+  readonly #unsynced = new Set<string>()
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  *make(): Steps<void> {
+    const first = yield* calls.makeDirectory(this.#path)
+    if (first !== undefined) {
+      for (let made = this.#path; made.length >= first.length; made = dirname(made)) {
+        this.#unsynced.add(dirname(made))
+      }
+    }
+    for (const parent of [...this.#unsynced]) {
+      yield* syncParent(parent)
+      this.#unsynced.delete(parent)
+    }
+  }
+}
+
+/** One that we may not read is somebody else's, who answers for it. */
+function* syncParent(path: string): Steps<void> {
+  try {
+    yield* syncDirectory(path)
+  } catch (error) {
+    if (calls.codeOf(error) !== 'EACCES') throw error
   }
 }

@@ -1,5 +1,6 @@
 /** What the disk sees: in which order, and what of it fails. */
 import * as fs from 'node:fs'
+import { join } from 'node:path'
 import { flushSync } from 'tailrace/node'
 import { describe, expect, it, onTestFinished, test, vi } from 'vitest'
 import { captureDiag } from '../helpers/captured-diag.ts'
@@ -10,6 +11,9 @@ import { filesIn, runningCollector, spansAt, spansIn, spoolFor, temporaryDirecto
 
 const calls = vi.hoisted(() => ({
   log: [] as string[],
+  /** Paths, in order. */
+  synced: [] as string[],
+  /** A call and what it is made for, or the path. */
   failing: undefined as string | undefined,
   code: 'ENOSPC',
   /** What a sync takes that is waited for, on a fake clock. */
@@ -37,13 +41,15 @@ vi.mock('node:fs', async (importOriginal) => {
     }
     watched[name] = (...args: unknown[]) => {
       const callback = args.at(-1) as (error: unknown, result?: unknown) => void
-      const what = `${name} ${kindOf(paths.get(args[0]) ?? args[0])}`
-      if (calls.failing === what) {
+      const path = paths.get(args[0]) ?? args[0]
+      const what = `${name} ${kindOf(path)}`
+      if (calls.failing === what || calls.failing === `${name} ${path}`) {
         callback(Object.assign(new Error(`${calls.code}, on purpose`), { code: calls.code }))
         return
       }
       inBackground(...args.slice(0, -1), (error: unknown, result: unknown) => {
         if (name === 'open') paths.set(result, String(args[0]))
+        if (name === 'fsync') calls.synced.push(String(path))
         calls.log.push(what)
         callback(error, result)
       })
@@ -57,8 +63,7 @@ function fail(failing: string | undefined, code = 'ENOSPC'): void {
   Object.assign(calls, { failing, code })
 }
 
-async function spoolOf(count: number) {
-  const directory = temporaryDirectory()
+async function spoolOf(count: number, directory = temporaryDirectory()) {
   const collector = await runningCollector()
   collector.otherwise(answers(503))
   const exporter = spoolFor(collector, directory)
@@ -66,7 +71,7 @@ async function spoolOf(count: number) {
     circuitBreaker: { failureThreshold: 1 },
     scheduledDelayMillis: 0,
   })
-  calls.log.length = 0
+  calls.log.length = calls.synced.length = 0
   fail(undefined)
   onTestFinished(() => fail(undefined))
   end(processor, ...names(count))
@@ -289,6 +294,47 @@ describe('a batch on its way back', () => {
     const half = expect.stringMatching(`^${written}-`)
     expect(filesIn(directory)).toEqual([half, half])
     expect(spansIn(directory)).toEqual(names(4))
+  })
+})
+
+describe('a directory that is not there', () => {
+  it('is made, and synced into its parents before anything is in it', async () => {
+    const parent = temporaryDirectory()
+    const directory = join(parent, 'a/b/spool')
+    const { processor } = await spoolOf(3, directory)
+
+    await processor.flush({ timeoutMillis: 5000 })
+    end(processor, 'more')
+    await processor.flush({ timeoutMillis: 5000 })
+
+    const file = expect.stringMatching(/\.tmp$/)
+    const parents = [join(parent, 'a/b'), join(parent, 'a'), parent]
+    expect(processor.stats().spooled).toBe(4)
+    expect(calls.synced).toEqual([...parents, file, directory, file, directory])
+  })
+
+  it('counts as there only when that has worked, be it later', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const parent = temporaryDirectory()
+    const directory = join(parent, 'spool')
+    const { processor } = await spoolOf(3, directory)
+    fail('fsync directory', 'EIO')
+    expect(await processor.flush({ timeoutMillis: 1000 })).toMatchObject({ pending: 3 })
+    expect(filesIn(directory)).toEqual([])
+
+    fail(undefined)
+    vi.advanceTimersByTime(10_000)
+    expect(await processor.flush({ timeoutMillis: 1000 })).toMatchObject({ spooled: 3 })
+
+    expect(calls.synced).toEqual([parent, expect.stringMatching(/\.tmp$/), directory])
+  })
+
+  it('may have a parent that cannot be read', async () => {
+    const parent = temporaryDirectory()
+    const { processor } = await spoolOf(3, join(parent, 'spool'))
+    fail(`open ${parent}`, 'EACCES')
+
+    expect(await processor.flush({ timeoutMillis: 5000 })).toMatchObject({ spooled: 3 })
   })
 })
 
