@@ -111,7 +111,7 @@ export class SpoolDirectory {
     const ready: SizedEntry[] = []
     for (const entry of entries) {
       if (this.#sent.has(entry.name)) yield* quietly(this.#removeSent(entry))
-      else if (yield* this.#evictIfOld(entry)) continue
+      else if (yield* quietly(this.#evictIfOld(entry))) continue
       else if (entry.kind !== 'set-aside' && !this.#isInUse(entry)) ready.push(entry)
     }
     const inOrder = [
@@ -225,10 +225,16 @@ export class SpoolDirectory {
       throw new RangeError(`a batch of ${bytes} bytes exceeds the maxBytes of ${directory}`)
     const entries = yield* this.#list()
     let total = entries.reduce((sum, { size }) => sum + size, bytes)
+    let failure: unknown
     for (const entry of entries) {
-      if (yield* this.#evictIfOld(entry)) total -= entry.size
-      else if (total > maxBytes && !this.#isInUse(entry) && (yield* this.#evict(entry))) total -= entry.size
+      try {
+        if (yield* this.#evictIfOld(entry)) total -= entry.size
+        else if (total > maxBytes && !this.#isInUse(entry) && (yield* this.#evict(entry))) total -= entry.size
+      } catch (error) {
+        failure = error
+      }
     }
+    if (failure !== undefined && total > maxBytes) throw failure
   }
 
   *#evictIfOld(entry: SizedEntry): Steps<boolean> {
@@ -236,14 +242,16 @@ export class SpoolDirectory {
     return isOld && !this.#isInUse(entry) && (yield* this.#evict(entry))
   }
 
-  *#evict({ name, kind, size }: SizedEntry): Steps<boolean> {
+  /** It is gone when this returns, whoever has removed it. */
+  *#evict({ name, kind, size }: SizedEntry): Steps<true> {
     const path = this.#path(name)
     const body = yield* quietly(calls.readFile(path))
     try {
       yield* calls.unlink(path)
     } catch (error) {
-      // Somebody else was faster, or nobody can.
-      return calls.codeOf(error) === 'ENOENT'
+      // Else somebody was faster.
+      if (calls.codeOf(error) !== 'ENOENT') throw error
+      return true
     }
     if (kind === 'ready' || kind === 'claimed') this.#countWaiting(-1, -size)
     this.#listener.evicted((body && countSpans(body)) ?? 0)

@@ -63,10 +63,10 @@ function fail(failing: string | undefined, code = 'ENOSPC'): void {
   Object.assign(calls, { failing, code })
 }
 
-async function spoolOf(count: number, directory = temporaryDirectory()) {
+async function spoolOf(count: number, directory = temporaryDirectory(), maxBytes = 2 ** 20) {
   const collector = await runningCollector()
   collector.otherwise(answers(503))
-  const exporter = spoolFor(collector, directory)
+  const exporter = spoolFor(collector, directory, { maxBytes })
   const processor = watchedProcessor(exporter, {
     circuitBreaker: { failureThreshold: 1 },
     scheduledDelayMillis: 0,
@@ -170,6 +170,53 @@ describe('a write that failed a moment ago', () => {
 
     expect(result).toMatchObject({ spooled: 3 * 512, pending: 0 })
     expect(filesIn(directory)).toHaveLength(3)
+  })
+})
+
+describe('a spool that is full', () => {
+  /** Room for two batches of three spans, and two such batches. */
+  async function fullSpool() {
+    const probe = await spoolHolding(3)
+    const [file] = filesIn(probe.directory)
+    const { size } = fs.statSync(join(probe.directory, file!))
+    const full = await spoolOf(3, temporaryDirectory(), 2 * size)
+    await full.processor.flush({ timeoutMillis: 5000 })
+    end(full.processor, ...names(3))
+    await full.processor.flush({ timeoutMillis: 5000 })
+    expect(filesIn(full.directory)).toHaveLength(2)
+    end(full.processor, ...names(3))
+    return full
+  }
+
+  it('takes nothing more while nothing can be removed from it, with one warning', async () => {
+    const { directory, exporter, processor } = await fullSpool()
+    const before = filesIn(directory)
+    const lines = captureDiag()
+    fail('unlink file', 'EPERM')
+
+    const results = [
+      await processor.flush({ timeoutMillis: 1000 }),
+      await processor.flush({ timeoutMillis: 1000 }),
+    ]
+
+    expect(results).toMatchObject([{ pending: 3 }, { pending: 3 }])
+    expect(filesIn(directory)).toEqual(before)
+    expect(exporter.stats().evicted.files).toBe(0)
+    expect(lines.filter((line) => line.includes('cannot be written'))).toEqual([
+      expect.stringMatching(/\(EPERM\): spans stay in memory$/),
+    ])
+  })
+
+  it('makes room elsewhere where only the oldest file cannot be removed', async () => {
+    const { directory, exporter, processor } = await fullSpool()
+    const [oldest, next] = filesIn(directory)
+    fail(`unlink ${join(directory, oldest!)}`, 'EBUSY')
+
+    expect(await processor.flush({ timeoutMillis: 5000 })).toMatchObject({ spooled: 3 })
+
+    expect(exporter.stats().evicted.files).toBe(1)
+    expect(filesIn(directory)).toContain(oldest)
+    expect(filesIn(directory)).not.toContain(next)
   })
 })
 
