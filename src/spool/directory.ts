@@ -76,14 +76,28 @@ export class SpoolDirectory {
     this.#durable = new DurableDirectory(limits.directory)
   }
 
-  /**
-   * Returns when the body is there to stay.
-   * @param writtenAt - For a part of what has been there since then, and is about to be removed.
-   */
-  *write(body: Uint8Array, writtenAt?: number): Steps<void> {
+  /** Returns when the body is there to stay. */
+  *write(body: Uint8Array): Steps<void> {
     yield* this.#durable.make()
-    if (writtenAt === undefined) yield* this.#makeRoom(body.length)
-    const base = this.#names.next(writtenAt)
+    yield* this.#makeRoom(body.length)
+    yield* this.#write(this.#names.next(), body)
+  }
+
+  /** Puts parts beside the whole, which is about to be removed: all of them, or none. */
+  *writeParts(parts: readonly Uint8Array[], { writtenAt }: Entry): Steps<void> {
+    const named = parts.map((body) => ({ base: this.#names.next(writtenAt), body }))
+    try {
+      for (const { base, body } of named) yield* this.#write(base, body)
+    } catch (error) {
+      for (const { base } of named) {
+        yield* quietly(calls.unlink(this.#path(base)))
+        if (this.#sizes.has(base)) this.#countGone(base)
+      }
+      throw error
+    }
+  }
+
+  *#write(base: string, body: Uint8Array): Steps<void> {
     const name = this.#names.temporary(base)
     const temporary = this.#path(name)
     this.#inUse.add(name)

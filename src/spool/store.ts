@@ -119,7 +119,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
   async split(claim: Claim): Promise<boolean> {
     const { body, entry } = claim
     const isSplit = await this.#try(async () => {
-      for (const half of splitRequest(body)) await run(this.#directory.write(half, entry.writtenAt))
+      await run(this.#directory.writeParts(splitRequest(body), entry))
       return true
     })
     if (isSplit) await this.#try(() => run(this.#directory.remove(claim)))

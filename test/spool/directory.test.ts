@@ -16,6 +16,8 @@ const calls = vi.hoisted(() => ({
   /** A call and what it is made for, or the path. */
   failing: undefined as string | undefined,
   code: 'ENOSPC',
+  /** So many of them succeed before. */
+  passing: 0,
   /** What a sync takes that is waited for, on a fake clock. */
   syncMillis: 0,
 }))
@@ -43,7 +45,8 @@ vi.mock('node:fs', async (importOriginal) => {
       const callback = args.at(-1) as (error: unknown, result?: unknown) => void
       const path = paths.get(args[0]) ?? args[0]
       const what = `${name} ${kindOf(path)}`
-      if (calls.failing === what || calls.failing === `${name} ${path}`) {
+      const isMeant = calls.failing === what || calls.failing === `${name} ${path}`
+      if (isMeant && calls.passing-- <= 0) {
         callback(Object.assign(new Error(`${calls.code}, on purpose`), { code: calls.code }))
         return
       }
@@ -59,8 +62,8 @@ vi.mock('node:fs', async (importOriginal) => {
 })
 
 /** From now on, until it is told otherwise. */
-function fail(failing: string | undefined, code = 'ENOSPC'): void {
-  Object.assign(calls, { failing, code })
+function fail(failing: string | undefined, code = 'ENOSPC', passing = 0): void {
+  Object.assign(calls, { failing, code, passing })
 }
 
 async function spoolOf(count: number, directory = temporaryDirectory(), maxBytes = 2 ** 20) {
@@ -343,6 +346,21 @@ describe('a batch on its way back', () => {
     expect(spansIn(directory)).toEqual(names(4))
   })
 })
+
+it.each(['write temporary', 'rename temporary', 'fsync directory'])(
+  'a batch waits again as a whole, without halves beside it, where its second half fails at %s',
+  async (failing) => {
+    const { directory, exporter, collector } = await spoolHolding(4)
+    const [whole] = filesIn(directory)
+    collector.script(answers(413))
+    fail(failing, 'ENOSPC', 1)
+
+    const stats = await exporter.replay({ timeoutMillis: 5000 })
+
+    expect(filesIn(directory)).toEqual([whole])
+    expect(stats.waiting.files).toBe(1)
+  },
+)
 
 describe('a directory that is not there', () => {
   it('is made, and synced into its parents before anything is in it', async () => {

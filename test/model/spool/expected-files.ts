@@ -16,7 +16,7 @@ export interface Deeds {
   readonly kept: Set<string>
   evictedFiles: number
   evictedSpans: number
-  /** Half-written files of its own that it removed: at once, or as the oldest, which counts as evicted. */
+  /** Half-written files of its own, and halves of files, that it removed: at once, or as the oldest, which counts as evicted. */
   leftovers: number
   /** Renamed, not yet known to stay. */
   renamed: Inode[]
@@ -100,7 +100,17 @@ export class ExpectedFiles {
       const lost = namesIn(inode.data).filter((span) => !others.has(span) && !this.delivered.has(span))
       // Its halves could not be written, and it has waited for too long since.
       if (lost.length > 0) this.#evicting(user, name, inode, disk, now)
+    } else if (this.#isHalfOfWhole(user, inode, disk)) {
+      // The other half could not be written; or it is the oldest, in the moment before the whole is removed.
+      this.of(user).leftovers++
+      for (const span of namesIn(inode.data)) this.excused.add(span)
     } else this.#evicting(user, name, inode, disk, now)
+  }
+
+  #isHalfOfWhole(user: DiskUser, inode: Inode, disk: Disk): boolean {
+    const spans = namesIn(inode.data)
+    const wholes = [...disk.files.values()].filter((other) => this.#halved.get(other) === user)
+    return spans.length > 0 && wholes.some((whole) => isWithin(spans, namesIn(whole.data)))
   }
 
   #evicting(user: DiskUser, name: string, inode: Inode, disk: Disk, now: number): void {
@@ -163,6 +173,10 @@ export class ExpectedFiles {
     )
     if (lost.length > 0) this.#violate(`${lost} were kept, and are lost`)
   }
+}
+
+function isWithin(part: readonly string[], whole: readonly string[]): boolean {
+  return part.length < whole.length && part.every((name) => whole.includes(name))
 }
 
 function bytesOn(disk: Disk): number {
