@@ -10,7 +10,8 @@ import type { Steps } from './calls.ts'
 import * as calls from './calls.ts'
 import { quietly, unlessGone } from './calls.ts'
 import { DurableDirectory, syncDirectory, writeFile } from './durable.ts'
-import { type Entry, Names, parseName } from './names.ts'
+import { Inventory, type SizedEntry, type Waiting } from './inventory.ts'
+import { type Entry, Names } from './names.ts'
 import { countSpans } from './request.ts'
 
 /** The bounds on what lies in the directory. */
@@ -37,43 +38,36 @@ export interface Claim {
   readonly spanCount: number
 }
 
-/** What waits. */
-export interface Waiting {
-  readonly files: number
-  readonly bytes: number
-}
-
 /** What can be neither claimed nor set aside is left alone for so long: on Windows somebody may be reading it. */
 const STUCK_MILLIS = 60_000
 
 /** What a file system says of a file that cannot be read later, either. */
 const UNREADABLE = ['EISDIR', 'EACCES', 'EPERM', 'EIO', 'ELOOP', 'ENXIO', 'ERR_FS_FILE_TOO_LARGE']
 
-interface SizedEntry extends Entry {
-  readonly size: number
-}
-
 /** Reads and writes the directory, in steps. Each may throw what the file system throws. */
 export class SpoolDirectory {
   readonly #limits: SpoolLimits
   readonly #listener: DirectoryListener
   readonly #durable: DurableDirectory
+  readonly #inventory: Inventory
   readonly #names = new Names()
-  /** By name: what has been written once does not change. */
-  #sizes = new Map<string, number>()
-  #foreign = new Set<string>()
   /** Names with us in them that are being written or sent: what else has us in its name was left behind by an error. */
   readonly #inUse = new Set<string>()
   /** Those of them that have been sent and could not be removed. */
   readonly #sent = new Set<string>()
   /** Until when a name is left alone. */
   readonly #stuckUntil = new Map<string, number>()
-  waiting: Waiting = { files: 0, bytes: 0 }
 
   constructor(limits: SpoolLimits, listener: DirectoryListener) {
     this.#limits = limits
     this.#listener = listener
     this.#durable = new DurableDirectory(limits.directory)
+    this.#inventory = new Inventory(limits.directory, (name) => listener.foreign(name))
+  }
+
+  /** What waited when it was last looked at. */
+  get waiting(): Waiting {
+    return this.#inventory.waiting
   }
 
   /** Returns when the body is there to stay. */
@@ -91,7 +85,7 @@ export class SpoolDirectory {
     } catch (error) {
       for (const { base } of named) {
         yield* quietly(calls.unlink(this.#path(base)))
-        if (this.#sizes.has(base)) this.#countGone(base)
+        this.#inventory.takenBack(base)
       }
       throw error
     }
@@ -111,8 +105,7 @@ export class SpoolDirectory {
       this.#inUse.delete(name)
     }
     yield* syncDirectory(this.#limits.directory)
-    this.#sizes.set(base, body.length)
-    this.#countWaiting(1, body.length)
+    this.#inventory.added(base, body.length)
   }
 
   /**
@@ -121,7 +114,7 @@ export class SpoolDirectory {
    * @param last - Names that are taken only when there is nothing else.
    */
   *claim(last: ReadonlySet<string>): Steps<Claim | undefined> {
-    const entries = yield* this.#list()
+    const entries = yield* this.#inventory.list()
     const ready: SizedEntry[] = []
     for (const entry of entries) {
       if (this.#sent.has(entry.name)) yield* quietly(this.#removeSent(entry))
@@ -164,7 +157,7 @@ export class SpoolDirectory {
       this.#leave(name, why)
       return
     }
-    this.#countGone(base)
+    this.#inventory.gone(base)
     this.#listener.setAside(aside, why)
   }
 
@@ -172,7 +165,7 @@ export class SpoolDirectory {
     yield* unlessGone(calls.unlink(this.#path(name)))
     this.#sent.delete(name)
     this.#inUse.delete(name)
-    this.#countGone(base)
+    this.#inventory.gone(base)
   }
 
   #leave(name: string, why: string): void {
@@ -192,52 +185,15 @@ export class SpoolDirectory {
     return this.#inUse.has(entry.name) || !this.#names.isAbandoned(entry)
   }
 
-  #countGone(base: string): void {
-    this.#countWaiting(-1, -(this.#sizes.get(base) ?? 0))
-  }
-
-  #countWaiting(files: number, bytes: number): void {
-    this.waiting = { files: this.waiting.files + files, bytes: this.waiting.bytes + bytes }
-  }
-
   #path(name: string): string {
     return join(this.#limits.directory, name)
-  }
-
-  /** The files of the spool, oldest first. */
-  *#list(): Steps<SizedEntry[]> {
-    const entries: SizedEntry[] = []
-    const sizes = new Map<string, number>()
-    const foreign = new Set<string>()
-    for (const name of yield* this.#readNames()) {
-      const entry = parseName(name)
-      if (entry === undefined) {
-        if (!this.#foreign.has(name)) this.#listener.foreign(name)
-        foreign.add(name)
-        continue
-      }
-      const known = entry.kind === 'temporary' ? undefined : this.#sizes.get(entry.base)
-      const size = known ?? (yield* unlessGone(calls.stat(this.#path(name))))?.size
-      if (size === undefined) continue
-      sizes.set(entry.base, size)
-      entries.push({ ...entry, size })
-    }
-    this.#sizes = sizes
-    this.#foreign = foreign
-    const waiting = entries.filter(({ kind }) => kind === 'ready' || kind === 'claimed')
-    this.waiting = { files: waiting.length, bytes: waiting.reduce((sum, { size }) => sum + size, 0) }
-    return entries.sort((a, b) => a.writtenAt - b.writtenAt || (a.base < b.base ? -1 : 1))
-  }
-
-  *#readNames(): Steps<string[]> {
-    return (yield* unlessGone(calls.readdir(this.#limits.directory))) ?? []
   }
 
   *#makeRoom(bytes: number): Steps<void> {
     const { directory, maxBytes } = this.#limits
     if (bytes > maxBytes)
       throw new RangeError(`a batch of ${bytes} bytes exceeds the maxBytes of ${directory}`)
-    const entries = yield* this.#list()
+    const entries = yield* this.#inventory.list()
     let total = entries.reduce((sum, { size }) => sum + size, bytes)
     let failure: unknown
     for (const entry of entries) {
@@ -267,7 +223,7 @@ export class SpoolDirectory {
       if (calls.codeOf(error) !== 'ENOENT') throw error
       return true
     }
-    if (kind === 'ready' || kind === 'claimed') this.#countWaiting(-1, -size)
+    if (kind === 'ready' || kind === 'claimed') this.#inventory.count(-1, -size)
     this.#listener.evicted((body && countSpans(body)) ?? 0)
     return true
   }
@@ -284,7 +240,7 @@ export class SpoolDirectory {
       if (calls.codeOf(error) !== 'ENOENT') this.#leave(found.name, `it cannot be claimed (${nameOf(error)})`)
       return undefined
     }
-    if (found.kind === 'temporary') this.#countWaiting(1, found.size)
+    if (found.kind === 'temporary') this.#inventory.count(1, found.size)
     let body: Uint8Array
     try {
       body = yield* calls.readFile(this.#path(name))

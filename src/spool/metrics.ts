@@ -1,7 +1,7 @@
 /** What a spool does, as metrics beside the SDK's own. The semantic conventions know of no such thing. */
 import type { Attributes, Meter } from '@opentelemetry/api'
 import { contain } from '../pipeline/metrics.ts'
-import type { Waiting } from './directory.ts'
+import type { Waiting } from './inventory.ts'
 
 /** Records the metrics of one spool, in the same steps in which its books change. */
 export class SpoolMetrics {

@@ -2,13 +2,8 @@
 import { monotonicNow } from '../pipeline/deadline.ts'
 import { log } from '../pipeline/report.ts'
 import { codeOf, run, runSync } from './calls.ts'
-import {
-  type Claim,
-  type DirectoryListener,
-  SpoolDirectory,
-  type SpoolLimits,
-  type Waiting,
-} from './directory.ts'
+import { type Claim, type DirectoryListener, SpoolDirectory, type SpoolLimits } from './directory.ts'
+import type { Waiting } from './inventory.ts'
 import type { SpoolMetrics } from './metrics.ts'
 import { splitRequest } from './request.ts'
 import type { BatchStore } from './spiller.ts'
