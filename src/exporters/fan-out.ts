@@ -96,20 +96,42 @@ class FanOut implements BranchingExporter {
   }
 }
 
+/** User code may end so many spans while one is given to the branches: code that ends one for each would never be done. */
+const MAX_LATE_SPANS = 10_000
+
 /** Pipelines side by side, for a processor that knows of one. */
 class Branches implements Pipeline {
   readonly #pipelines: readonly Pipeline[]
   readonly #encoders: SharedEncoders
+  #isGiving = false
+  /** Spans that end while another is given to the branches, and whether they are to be sent soon. */
+  readonly #late: [ReadableSpan, boolean][] = []
 
   constructor(pipelines: readonly Pipeline[], encoders: SharedEncoders) {
     this.#pipelines = pipelines
     this.#encoders = encoders
   }
 
+  /**
+   * One after the other: making room for a span may run user code (a resource's getter, a logger) that ends another,
+   * which must not be encoded over the record that the next branch is to copy.
+   */
   offer(span: ReadableSpan, sendSoon: boolean): void {
-    this.#encoders.begin(span)
-    for (const pipeline of this.#pipelines) pipeline.offer(span, sendSoon)
-    this.#encoders.end()
+    if (this.#isGiving) {
+      if (this.#late.length < MAX_LATE_SPANS) this.#late.push([span, sendSoon])
+      else this.refuse('queue_full')
+      return
+    }
+    this.#isGiving = true
+    let given = 0
+    try {
+      this.#give(span, sendSoon)
+      // It may grow meanwhile.
+      while (given < this.#late.length) this.#give(...(this.#late[given++] as [ReadableSpan, boolean]))
+    } finally {
+      if (given > 0) this.#late.splice(0, given)
+      this.#isGiving = false
+    }
   }
 
   refuse(reason: DropReason): void {
@@ -117,6 +139,8 @@ class Branches implements Pipeline {
   }
 
   async flush(call: CallOptions): Promise<FlushResult> {
+    // It covers what has ended, and some of that is not in yet.
+    if (this.#isGiving) await undefined
     const results = await Promise.all(this.#pipelines.map((pipeline) => pipeline.flush(call)))
     return { ...sumOf(results), openSpans: call.openSpans, destinations: results }
   }
@@ -162,6 +186,15 @@ class Branches implements Pipeline {
         sum.dropped[reason] += stats.dropped[reason]
     }
     return sum
+  }
+
+  #give(span: ReadableSpan, sendSoon: boolean): void {
+    this.#encoders.begin(span)
+    try {
+      for (const pipeline of this.#pipelines) pipeline.offer(span, sendSoon)
+    } finally {
+      this.#encoders.end()
+    }
   }
 }
 

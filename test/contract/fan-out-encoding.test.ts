@@ -4,12 +4,13 @@ import { fanOut } from '../../src/fan-out.ts'
 import { KafkaTraceExporter } from '../../src/kafka.ts'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
 import type { SpanExporter } from '../../src/types.ts'
+import { deliveringExporter } from '../helpers/exporters.ts'
 import { namesOf } from '../helpers/gates.ts'
 import { expectBalance, watchedProcessor } from '../helpers/ledger.ts'
 import { answers, type Collector } from '../helpers/misbehaving-collector.ts'
 import { decodeProtobuf } from '../helpers/otlp-schema.ts'
 import { end, names, spanNamed } from '../helpers/processors.ts'
-import { runningCollector, spoolFor, temporaryDirectory } from '../spool/spools.ts'
+import { runningCollector, spansAt, spoolFor, temporaryDirectory } from '../spool/spools.ts'
 
 /** A span that counts how often it is encoded. */
 function countedSpan(name: string, onRead: () => void = () => {}) {
@@ -121,6 +122,85 @@ describe('fanOut encodes a span', () => {
       expect(seen.filter((each) => each === 'inner of other')).toHaveLength(outer.count)
       expect(seen.filter((each) => each.startsWith('last'))).toHaveLength(1)
     }
+  })
+
+  /** A resource whose attributes are pending, so that it is read whenever a batch is framed, by code of the user's. */
+  function watchedResource(onRead: () => void) {
+    const attributes = Object.defineProperty({}, 'read', {
+      enumerable: true,
+      get() {
+        onRead()
+        return true
+      },
+    })
+    return { attributes, asyncAttributesPending: true, waitForAsyncAttributes: async () => {} }
+  }
+
+  it.each([1, 3])('whole for each, where making room for it ends others (%i)', async (count) => {
+    const collectors = [await runningCollector(), await runningCollector()]
+    const destinations = collectors.map((collector) => spoolFor(collector, temporaryDirectory()))
+    const processor = watchedProcessor(fanOut(destinations), { maxQueueSize: 1 })
+    let isFraming = false
+    const resource = watchedResource(() => {
+      if (isFraming) return
+      isFraming = true
+      end(processor, ...names(count, 'inner-'))
+    })
+
+    processor.onEnd(spanNamed('first', { resource }))
+    processor.onEnd(spanNamed('outer'))
+    expect(isFraming).toBe(true)
+    await processor.flush()
+
+    // What went to a spool is sent a little later.
+    const all = ['first', 'outer', ...names(count, 'inner-')].sort()
+    for (const collector of collectors)
+      await vi.waitFor(() => expect(spansAt(collector).sort()).toEqual(all), { timeout: 10_000 })
+    expect(expectBalance(processor).destinations).toMatchObject([{ ended: count + 2 }, { ended: count + 2 }])
+  })
+
+  it('and those that end meanwhile in their order; a flush that is asked for meanwhile covers them', async () => {
+    const { collectors, exporters } = await twoCollectors()
+    const processor = watchedProcessor(fanOut(exporters))
+    const flushes: ReturnType<typeof processor.flush>[] = []
+    const outer = countedSpan('outer', () => {
+      end(processor, 'second', 'third')
+      flushes.push(processor.flush())
+      end(processor, 'fourth')
+    })
+
+    processor.onEnd(outer.span)
+    end(processor, 'fifth')
+    expect(await flushes[0]).toMatchObject({ status: 'success', destinations: [{}, {}] })
+    expect(processor.stats()).toMatchObject({ pending: 0 })
+
+    for (const collector of collectors)
+      expect(spansAt(collector)).toEqual(['outer', 'second', 'third', 'fourth', 'fifth'])
+  })
+
+  it('also where each ends another, for ever: the end does not hang, and what is given up is counted', async () => {
+    const processor = watchedProcessor(fanOut([deliveringExporter('encoded'), deliveringExporter('stock')]))
+    let ended = 0
+    let isOver = false
+    const endOne = (): void => {
+      if (isOver) return
+      ended++
+      processor.onEnd(
+        spanNamed('', {
+          get name(): string {
+            endOne()
+            return 'endless'
+          },
+        }),
+      )
+    }
+
+    endOne()
+    isOver = true
+
+    const { dropped, destinations } = expectBalance(processor)
+    expect(dropped.queue_full).toBeGreaterThan(0)
+    expect(destinations).toMatchObject([{ ended }, { ended }])
   })
 
   it('that cannot be encoded for none of them, and counts it at each', async () => {
