@@ -189,12 +189,16 @@ export class Backlog<Payload> implements Admission {
     if (this.#late !== undefined) return
     const late: ReadableSpan[] = []
     this.#late = late
-    spiller.relieve(() => this.#exceeds(count, bytes))
-    this.#late = undefined
-    if (late.length === 0) return
-    queueMicrotask(() => {
-      for (const span of late) this.offer(span)
-    })
+    try {
+      spiller.relieve(() => this.#exceeds(count, bytes))
+    } finally {
+      this.#late = undefined
+      if (late.length > 0) {
+        queueMicrotask(() => {
+          for (const span of late) this.offer(span)
+        })
+      }
+    }
   }
 
   #makeRoom(count: number, bytes: number): void {

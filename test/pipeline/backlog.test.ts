@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Arena } from '../../src/pipeline/arena.ts'
 import { LateEncodingRing, SpanRing } from '../../src/pipeline/ring.ts'
 import { TraceArena, TraceRing } from '../../src/pipeline/trace-queue.ts'
+import type { Spiller } from '../../src/spill.ts'
 import type { ReadableSpan } from '../../src/types.ts'
 import { NameEncoder } from '../helpers/name-encoder.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
@@ -129,6 +130,40 @@ describe('the backlog', () => {
     for (const name of names(5)) backlog.offer(spanNamed(name))
     expect(backlog).toMatchObject({ count: 2, newestSequence: 1 })
     expect(ledger).toMatchObject({ ended: 5, dropped: { queue_full: 3 } })
+  })
+})
+
+describe('the backlog with a spiller', () => {
+  it('takes in what ends while room is made, and goes on, even if making room throws', async () => {
+    const { backlog, ledger, failures } = openBacklog((admission) => new Arena(encoder(), admission), {
+      maxQueueSize: 1,
+    })
+    let isBroken = true
+    const spiller: Spiller = {
+      isPossible: true,
+      bytes: 0,
+      firstSequence: Infinity,
+      countThrough: () => 0,
+      through() {},
+      async next() {},
+      relieve() {
+        if (!isBroken) return
+        isBroken = false
+        backlog.offer(spanNamed('meanwhile'))
+        throw new Error('a getter threw')
+      },
+      allSync() {},
+    }
+    backlog.spiller = spiller
+    backlog.offer(spanNamed('first'))
+    backlog.offer(spanNamed('unlucky'))
+    await Promise.resolve()
+    expect(backlog).toMatchObject({ count: 1, newestSequence: 1 })
+    backlog.offer(spanNamed('afterwards'))
+
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['afterwards'])
+    expect(failures).toHaveLength(1)
+    expect(ledger).toMatchObject({ ended: 4, dropped: { encode_error: 1, queue_full: 2 } })
   })
 })
 
