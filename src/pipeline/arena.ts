@@ -19,8 +19,8 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   readonly #admission: Admission
   readonly #log = new RecordLog()
   readonly #taken: Taken
-  /** The batch that is being framed just now. */
-  #leaving: EncodedRecords | undefined
+  /** The batches that are being framed just now, the oldest first: user code that runs meanwhile may need room. */
+  readonly #leaving: EncodedRecords[] = []
   /** Spans being encoded just now. */
   #encoding = 0
   #groupLimit = MIN_GROUP_LIMIT
@@ -40,11 +40,11 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   }
 
   get leavingBytes(): number {
-    return this.#leaving?.bytes ?? 0
+    return this.#leaving.reduce((bytes, batch) => bytes + batch.bytes, 0)
   }
 
   get firstSequence(): number {
-    return Math.min(this.#log.firstSequence, this.#leaving?.firstSequence ?? Infinity)
+    return Math.min(this.#log.firstSequence, this.#leaving[0]?.firstSequence ?? Infinity)
   }
 
   offer(span: ReadableSpan): void {
@@ -92,7 +92,7 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   }
 
   takeFirst(maxCount: number, maxBytes: number): Batch<EncodedBatch> | undefined {
-    if (this.#leaving !== undefined || this.count === 0) return undefined
+    if (this.#leaving.length > 0 || this.count === 0) return undefined
     const maxRecordBytes = maxBytes - this.#frameBytes()
     const lengths = Array.from(this.#log.places(), lengthAt)
     const flags = Array.from(this.#log.places(), flagsAt)
@@ -107,7 +107,9 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   }
 
   countThrough(sequence: number): number {
-    return (this.#leaving?.countThrough(sequence) ?? 0) + this.#log.countThrough(sequence)
+    let counted = this.#log.countThrough(sequence)
+    for (const batch of this.#leaving) counted += batch.countThrough(sequence)
+    return counted
   }
 
   scopesAfter(sequence: number): Map<string, number> {
@@ -141,11 +143,11 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
   /** @param records - No longer in the log. */
   #frame(records: RecordColumns): EncodedRecords {
     const batch = new EncodedRecords(records, this.#taken)
-    this.#leaving = batch
+    this.#leaving.push(batch)
     try {
       batch.frame()
     } finally {
-      this.#leaving = undefined
+      this.#leaving.pop()
       this.#reclaim()
     }
     return batch
@@ -171,7 +173,7 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
    * segment used again in which a span is being written.
    */
   #reclaim(): void {
-    if (this.#leaving === undefined && this.#encoding === 0) this.#log.reclaim()
+    if (this.#leaving.length === 0 && this.#encoding === 0) this.#log.reclaim()
   }
 
   #forgetUnusedGroups(): void {

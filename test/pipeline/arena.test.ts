@@ -246,6 +246,28 @@ describe('user code that runs while the arena works', () => {
     const all = [outer, ...taken.reverse()].flat()
     expect(all.map((name) => name.replaceAll('.', ''))).toEqual(names(250))
   })
+
+  it('may take a batch and end spans while another is framed, which is whole and counted all the time', () => {
+    let isInterrupted = false
+    class Relieving extends NameEncoder {
+      override frame(records: RecordTable, allocate: (bytes: number) => Uint8Array): Uint8Array {
+        if (!isInterrupted) {
+          isInterrupted = true
+          for (const name of names(3, 'second-')) arena.offer(spanNamed(name))
+          expect(namesOfBatch(takeAll(arena)!)).toEqual(names(3, 'second-'))
+          for (const name of names(3, 'third-')) arena.offer(spanNamed(name))
+          expect(arena.countThrough(Infinity)).toBe(6)
+          expect(arena).toMatchObject({ count: 3, firstSequence: 0, leavingBytes: 3 * 'first-0'.length })
+        }
+        return super.frame(records, allocate)
+      }
+    }
+    const { arena } = openArena(new Relieving())
+    for (const name of names(3, 'first-')) arena.offer(spanNamed(name))
+    expect(namesOfBatch(takeAll(arena)!)).toEqual(names(3, 'first-'))
+    expect(namesOfBatch(takeAll(arena)!)).toEqual(names(3, 'third-'))
+    expect(arena).toMatchObject({ count: 0, leavingBytes: 0 })
+  })
 })
 
 describe('a span that is written where it is to stay', () => {
