@@ -53,8 +53,8 @@ export function flushSync(processor: SyncFlushTarget, options: FlushSyncOptions 
 
 /**
  * Calls `flushSync` when the process exits, be it by `process.exit()`, an uncaught exception, an unhandled rejection, or
- * because nothing is left to do. Exit code and message stay what they are. For processors without a spool it starts the
- * helper thread now. In a worker thread it is for the end of that thread.
+ * because nothing is left to do. Exit code and message stay what they are. Where a processor, or a destination of `fanOut`,
+ * has no spool it starts the helper thread now. In a worker thread it is for the end of that thread.
  *
  * It cannot help where Node emits no `exit`: SIGKILL, a signal without a listener (see `shutdownOnSignal`),
  * `process.abort()`, a crash, an out-of-memory error.
@@ -75,7 +75,7 @@ export function flushOnExit(
   options: FlushSyncOptions = {},
 ): Disposer {
   const { list, timeoutMillis } = read('flushOnExit', processors, options)
-  if (list.some((processor) => processor.stats().spooled === undefined)) prepareBlockingPost()
+  if (!list.every((processor) => isSpooled(processor.stats()))) prepareBlockingPost()
   const listener = () => {
     const endsAt = performance.now() + timeoutMillis
     for (const processor of list) {
@@ -86,6 +86,11 @@ export function flushOnExit(
   }
   process.on('exit', listener)
   return disposer(() => process.off('exit', listener))
+}
+
+/** Of `fanOut` each destination has to have a spool: the sum is there as soon as one has. */
+function isSpooled({ spooled, destinations }: PipelineStats): boolean {
+  return destinations?.every(isSpooled) ?? spooled !== undefined
 }
 
 function read(

@@ -35,6 +35,7 @@ export async function bundleProgram(program: string, directory = CACHE): Promise
           fileURLToPath(new URL(`../../src/lifecycle/${name}.ts`, import.meta.url)),
         ]),
       ),
+      'tailrace/fan-out': fileURLToPath(new URL('../../src/fan-out.ts', import.meta.url)),
       'tailrace/spool': fileURLToPath(new URL('../../src/spool.ts', import.meta.url)),
       tailrace: fileURLToPath(new URL('../../src/index.ts', import.meta.url)),
       '#transport': fileURLToPath(new URL('../../src/transport/node-http.ts', import.meta.url)),

@@ -181,6 +181,16 @@ export function describeExit(nodePath: string, label: string): void {
         expect(await program.said('warned tailrace: 1 spans are lost')).toBeTruthy()
       }))
 
+    test.concurrent('of fanOut the destinations without a spool have a helper thread ready, and only they', () =>
+      withDirectory((directory) =>
+        run('a spool and a destination without', { directory }, async (program) => {
+          expect(await program.ended()).toEqual({ end: 3, names: ['last'] })
+          expect(program.all('threads')).toEqual(['threads 0', 'threads 1'])
+          expect(spansIn(directory)).toEqual(['last'])
+          expect(await program.said('ledger')).toBe('ledger {"ended":2,"exported":1,"pending":0,"spooled":1}')
+        }),
+      ))
+
     test.concurrent('the disposer leaves no listener behind', () =>
       run('a disposer', {}, async (program) => {
         expect(await program.ended()).toEqual({ end: 3, names: [] })

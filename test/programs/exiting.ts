@@ -7,7 +7,13 @@ import { writeSync } from 'node:fs'
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import { DiagLogLevel, diag } from '@opentelemetry/api'
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
-import { BatchSpanProcessor, OTLPTraceExporter, type OTLPTraceExporterOptions } from 'tailrace'
+import {
+  BatchSpanProcessor,
+  OTLPTraceExporter,
+  type OTLPTraceExporterOptions,
+  type SpanExporter,
+} from 'tailrace'
+import { fanOut } from 'tailrace/fan-out'
 import { flushOnExit, flushSync } from 'tailrace/node'
 import { spool } from 'tailrace/spool'
 
@@ -24,13 +30,19 @@ diag.setLogger(
   { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
 )
 
-/** A processor of ours behind a provider of the SDK; only flush and exit send. */
-function tracing(options: OTLPTraceExporterOptions = {}) {
+/** With the spool, if there is a directory for one. */
+function exporterOf(options: OTLPTraceExporterOptions = {}) {
   const exporter = new OTLPTraceExporter({ url, ...options })
-  const processor = new BatchSpanProcessor(
-    directory === undefined ? exporter : spool(exporter, { directory }),
-    { scheduledDelayMillis: 0, maxExportBatchSize: 100, maxQueueSize: 10_000 },
-  )
+  return directory === undefined ? exporter : spool(exporter, { directory })
+}
+
+/** A processor of ours behind a provider of the SDK; only flush and exit send. */
+function tracing(options?: OTLPTraceExporterOptions, exporter: SpanExporter = exporterOf(options)) {
+  const processor = new BatchSpanProcessor(exporter, {
+    scheduledDelayMillis: 0,
+    maxExportBatchSize: 100,
+    maxQueueSize: 10_000,
+  })
   const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer('exiting')
   const span = (spanName: string) => tracer.startSpan(spanName).end()
   return { processor, span }
@@ -49,8 +61,8 @@ function sayLedger(processor: BatchSpanProcessor): void {
   })
 }
 
-function prepared(options?: OTLPTraceExporterOptions) {
-  const { processor, span } = tracing(options)
+function prepared(options?: OTLPTraceExporterOptions, exporter?: SpanExporter) {
+  const { processor, span } = tracing(options, exporter)
   flushOnExit(processor, { timeoutMillis })
   sayLedger(processor)
   return { processor, span }
@@ -148,6 +160,20 @@ const programs: Record<string, () => void | Promise<void>> = {
     })
     span('first')
     await processor.flush()
+    span('last')
+    process.exit(3)
+  },
+
+  async 'a spool and a destination without'() {
+    let threads = 0
+    process.on('worker', () => threads++)
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    flushOnExit(tracing(undefined, fanOut([exporterOf()])).processor)()
+    await turn()
+    say(`threads ${threads}`)
+    const { span } = prepared(undefined, fanOut([exporterOf(), new OTLPTraceExporter({ url })]))
+    await turn()
+    say(`threads ${threads}`)
     span('last')
     process.exit(3)
   },
