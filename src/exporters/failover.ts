@@ -1,5 +1,6 @@
 /** Several destinations, of which each batch goes to the first that takes it. */
 import { MAX_DELAY_MILLIS, monotonicNow, startTimer, unlessAborted } from '../pipeline/deadline.ts'
+import type { FlushSyncCall } from '../pipeline/flush-sync.ts'
 import { callBack, describe, show } from '../pipeline/report.ts'
 import {
   type Attempt,
@@ -68,6 +69,8 @@ function millis(name: keyof FailoverOptions, value: unknown, min: number, fallba
   )
 }
 
+type Post = NonNullable<FlushSyncCall['post']>
+
 type Patience = Required<{ [Name in keyof FailoverOptions]: number }>
 
 class Failover implements EncodingExporter {
@@ -134,19 +137,28 @@ class FirstThatTakes<Payload> implements Sender<Payload> {
     for (const [i, sender] of candidates.entries()) {
       const share = (endsAt - monotonicNow()) / (candidates.length - i)
       const outcome = await this.#ask(sender, payload, attempt, share)
-      // A smaller one is the loop's to make.
-      if (outcome.kind === 'too_large') return outcome
-      if (outcome.kind === 'delivered') {
-        this.#downUntil.delete(sender)
-        // Somebody takes it: it is not the batch that is to blame.
-        for (const [refusing, refusal] of refusals) this.#passOver(refusing, refusal)
-        return outcome
-      }
+      if (!isRefusal(outcome)) return this.#settled(outcome, sender, refusals)
       refusals.push([sender, outcome])
       if (attempt.signal.aborted) break
       if (outcome.kind === 'retryable') this.#passOver(sender, outcome)
     }
     return verdict(refusals.map(([, refusal]) => refusal))
+  }
+
+  /** The same by somebody who blocks. Impossible where it is for all of them: the others are left out. */
+  sendSync(payload: Payload, post: Post, timeoutMillis: number): Outcome | undefined {
+    const endsAt = monotonicNow() + timeoutMillis
+    const refusals: [Sender<Payload>, FailedOutcome][] = []
+    const candidates = this.candidates().filter((sender) => sender.sendSync !== undefined)
+    for (const [i, sender] of candidates.entries()) {
+      const share = Math.max(0, endsAt - monotonicNow()) / (candidates.length - i)
+      const outcome = sender.sendSync?.(payload, post, this.#timeoutOf(sender, share))
+      if (outcome === undefined) continue
+      if (!isRefusal(outcome)) return this.#settled(outcome, sender, refusals)
+      refusals.push([sender, outcome])
+      if (outcome.kind === 'retryable') this.#passOver(sender, outcome)
+    }
+    return refusals.length === 0 ? undefined : verdict(refusals.map(([, refusal]) => refusal))
   }
 
   forceFlush = async (): Promise<void> => {
@@ -168,6 +180,24 @@ class FirstThatTakes<Payload> implements Sender<Payload> {
     return [...this.#senders.filter(isUp), ...this.#senders.filter((sender) => !isUp(sender))]
   }
 
+  /** Nobody else is asked. */
+  #settled(
+    outcome: Outcome,
+    sender: Sender<Payload>,
+    refusals: readonly [Sender<Payload>, FailedOutcome][],
+  ): Outcome {
+    // A smaller one is the loop's to make.
+    if (outcome.kind === 'too_large') return outcome
+    this.#downUntil.delete(sender)
+    // Somebody takes it: it is not the batch that is to blame.
+    for (const [refusing, refusal] of refusals) this.#passOver(refusing, refusal)
+    return outcome
+  }
+
+  #timeoutOf({ attemptTimeoutMillis = Infinity }: Sender<Payload>, shareMillis: number): number {
+    return Math.min(shareMillis, attemptTimeoutMillis, this.#patience.attemptTimeoutMillis)
+  }
+
   #passOver(sender: Sender<Payload>, outcome: FailedOutcome): void {
     const { retryAfterMillis = 0 } = outcome as { retryAfterMillis?: number }
     const { probeIntervalMillis } = this.#patience
@@ -181,8 +211,7 @@ class FirstThatTakes<Payload> implements Sender<Payload> {
     attempt: Attempt,
     shareMillis: number,
   ): Promise<Outcome> {
-    const { attemptTimeoutMillis = Infinity } = sender
-    const timeoutMillis = Math.min(shareMillis, attemptTimeoutMillis, this.#patience.attemptTimeoutMillis)
+    const timeoutMillis = this.#timeoutOf(sender, shareMillis)
     const controller = new AbortController()
     const onAbort = () => controller.abort(attempt.signal.reason)
     if (attempt.signal.aborted) onAbort()
@@ -202,6 +231,10 @@ class FirstThatTakes<Payload> implements Sender<Payload> {
 }
 
 type FailedOutcome = Exclude<Outcome, { kind: 'delivered' | 'too_large' }>
+
+function isRefusal(outcome: Outcome): outcome is FailedOutcome {
+  return outcome.kind !== 'delivered' && outcome.kind !== 'too_large'
+}
 
 /** What a sender answers; `undefined` when it was aborted and has not. Never rejects. */
 async function answer<Payload>(

@@ -29,7 +29,8 @@ export interface FlushSyncOptions {
  * only. A batch that is on the wire is sent again, since its answer cannot be heard any more. Never throws otherwise.
  *
  * Nothing can be sent through a proxy, with an `agent` or `fetch` of your own, or, where `headers` is a function, before
- * the first ordinary request. A spool has no such limits.
+ * the first ordinary request; nor by any exporter but `OTLPTraceExporter`, also within `fanOut`, or `failover` between
+ * exporters of one encoding. A spool has no such limits.
  *
  * @returns What became of the spans, as `flush` does.
  * @throws TypeError | RangeError that names the option and its value.

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { JsonLinesExporter } from '../../src/exporters/json-lines.ts'
 import { type FailoverOptions, failover } from '../../src/fan-out.ts'
 import { OTLPTraceExporter } from '../../src/otlp/exporter.ts'
+import { type BlockingAnswer, type BlockingPost, FLUSH_SYNC } from '../../src/spill.ts'
 import { ExportError, type ExportResult, type Outcome, type SpanExporter } from '../../src/types.ts'
 import {
   deliveringExporter,
@@ -15,6 +16,7 @@ import {
   throwingExporter,
   tooLarge,
 } from '../helpers/exporters.ts'
+import { namesOf } from '../helpers/gates.ts'
 import { expectBalance, watchedProcessor } from '../helpers/ledger.ts'
 import { startCollector } from '../helpers/misbehaving-collector.ts'
 import { end, endSpans, names, spanNamed, tracerFor } from '../helpers/processors.ts'
@@ -231,6 +233,55 @@ describe('failover', () => {
     end(processor, 'a', 'b')
     expect(await processor.flush({ timeoutMillis: 20_000 })).toMatchObject({ status: 'success', exported: 2 })
     expect(lines.join()).toMatch(/"name":"a".*"name":"b"/)
+  })
+
+  it.each<[string, BlockingAnswer]>([
+    ['does not answer in time', { kind: 'timeout' }],
+    ['is not there', { kind: 'failure', error: new Error('ECONNREFUSED') }],
+    ['is overloaded', { kind: 'response', status: 503, headers: {}, body: new Uint8Array() }],
+    ['refuses it', { kind: 'response', status: 400, headers: {}, body: new Uint8Array() }],
+  ])('at the end of a process: where the first one %s the batch goes to the second', (_what, answer) => {
+    const requests: { host: string; names: string[]; timeoutMillis: number }[] = []
+    const post: BlockingPost = ({ url, body }, timeoutMillis) => {
+      const { host } = new URL(url)
+      requests.push({ host, names: namesOf(body), timeoutMillis })
+      return host === 'primary'
+        ? answer
+        : { kind: 'response', status: 200, headers: {}, body: new Uint8Array() }
+    }
+    const [primary, secondary] = ['primary', 'secondary'].map(
+      (host) => new OTLPTraceExporter({ url: `http://${host}/v1/traces` }),
+    )
+    const processor = watchedProcessor(failover([primary!, secondary!]), { maxExportBatchSize: 2 })
+    end(processor, ...names(3))
+
+    expect(processor[FLUSH_SYNC](1_000, post)).toMatchObject({ status: 'success', exported: 3, pending: 0 })
+
+    expect(requests.map(({ host, names }) => [host, ...names])).toEqual([
+      ['primary', 'span-0', 'span-1'],
+      ['secondary', 'span-0', 'span-1'],
+      ['secondary', 'span-2'],
+    ])
+    expect(requests[0]!.timeoutMillis).toBeLessThanOrEqual(500)
+  })
+
+  it('at the end of a process: one that cannot be used then is left out, and nothing is lost if none can', () => {
+    const hosts: string[] = []
+    const post: BlockingPost = ({ url }) => {
+      hosts.push(new URL(url).host)
+      return { kind: 'response', status: 200, headers: {}, body: new Uint8Array() }
+    }
+    const blocked = new OTLPTraceExporter({ url: 'http://primary/v1/traces', fetch })
+    const usable = new OTLPTraceExporter({ url: 'http://secondary/v1/traces' })
+    const mixed = watchedProcessor(failover([blocked, usable]))
+    end(mixed, 'a')
+    expect(mixed[FLUSH_SYNC](1_000, post)).toMatchObject({ status: 'success', exported: 1 })
+    expect(hosts).toEqual(['secondary'])
+
+    const alone = watchedProcessor(failover([blocked, deliveringExporter('encoded')]))
+    end(alone, 'b')
+    expect(alone[FLUSH_SYNC](1_000, post)).toMatchObject({ status: 'failure', pending: 1 })
+    expect(hosts).toEqual(['secondary'])
   })
 
   it('alone, as any SpanExporter: the result says whether anybody took the spans', async () => {

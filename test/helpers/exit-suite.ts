@@ -181,6 +181,14 @@ export function describeExit(nodePath: string, label: string): void {
         expect(await program.said('warned tailrace: 1 spans are lost')).toBeTruthy()
       }))
 
+    test.concurrent('of failover the next destination has what the first one does not take', () =>
+      run('a destination that is down, and another', {}, async (program) => {
+        const { end, names } = await program.ended()
+        expect(end).toBe(3)
+        expect(new Set(names).size).toBe(1000)
+        expect(await program.said('ledger')).toBe('ledger {"ended":1000,"exported":1000,"pending":0}')
+      }))
+
     test.concurrent('of fanOut the destinations without a spool have a helper thread ready, and only they', () =>
       withDirectory((directory) =>
         run('a spool and a destination without', { directory }, async (program) => {

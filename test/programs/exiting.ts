@@ -13,7 +13,7 @@ import {
   type OTLPTraceExporterOptions,
   type SpanExporter,
 } from 'tailrace'
-import { fanOut } from 'tailrace/fan-out'
+import { failover, fanOut } from 'tailrace/fan-out'
 import { flushOnExit, flushSync } from 'tailrace/node'
 import { spool } from 'tailrace/spool'
 
@@ -161,6 +161,13 @@ const programs: Record<string, () => void | Promise<void>> = {
     span('first')
     await processor.flush()
     span('last')
+    process.exit(3)
+  },
+
+  'a destination that is down, and another'() {
+    const down = new OTLPTraceExporter({ url: 'http://127.0.0.1:9/v1/traces' })
+    const { span } = prepared(undefined, failover([down, new OTLPTraceExporter({ url })]))
+    for (let i = 0; i < 1000; i++) span(`span-${i}`)
     process.exit(3)
   },
 
