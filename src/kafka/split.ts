@@ -67,19 +67,18 @@ export function splitByTrace(body: Uint8Array, maxBytes: number): TracePart[] | 
 
 function groupsIn(source: Buffer, maxBytes: number): Group[] {
   const groups: Group[] = []
-  /** The one of each trace that is being filled. */
-  const current = new Map<string, Group>()
-  const add = (traceId: string, span: SpanField) => {
-    const group = current.get(traceId)
+  const traces = new Traces(source)
+  const add = (field: Fields, span: SpanField) => {
+    const trace = traces.of(field)
+    const { group } = trace
     const bytes = bytesNeeded(span, group?.spans.at(-1)?.scope)
     if (group !== undefined && group.bytes + bytes <= maxBytes) {
       group.spans.push(span)
       group.bytes += bytes
       return
     }
-    const fresh = { traceId, spans: [span], bytes: bytesNeeded(span) }
-    groups.push(fresh)
-    current.set(traceId, fresh)
+    trace.group = { traceId: trace.id, spans: [span], bytes: bytesNeeded(span) }
+    groups.push(trace.group)
   }
   const resources = new Fields(source, 0, source.length)
   while (resources.next()) {
@@ -91,11 +90,52 @@ function groupsIn(source: Buffer, maxBytes: number): Group[] {
       const spans = scopes.inner()
       while (spans.next()) {
         if (spans.number !== CONTENT) continue
-        add(traceIdOf(source, spans), { start: spans.start, end: spans.end, scope })
+        add(spans, { start: spans.start, end: spans.end, scope })
       }
     }
   }
   return groups
+}
+
+/** A trace, and the group of it that is being filled. */
+interface Trace {
+  readonly id: string
+  /** Where the bytes of its id lie. */
+  readonly at: number
+  group: Group | undefined
+}
+
+/** The traces of a request by their ids, without making a string of each span's. */
+class Traces {
+  readonly #source: Buffer
+  /** By the last four bytes of the id. Should two have the same, the first one begins another group when it comes again. */
+  readonly #byWord = new Map<number, Trace>()
+  readonly #none: Trace = { id: '', at: 0, group: undefined }
+
+  constructor(source: Buffer) {
+    this.#source = source
+  }
+
+  /** Our encoder puts the id first, and leaves out one that is not of 16 bytes. */
+  of({ valueAt, end }: Fields): Trace {
+    const source = this.#source
+    const at = valueAt + 2
+    const isThere = source[valueAt] === TRACE_ID_TAG && source[valueAt + 1] === TRACE_ID_BYTES
+    if (!isThere || at + TRACE_ID_BYTES > end) return this.#none
+    const word = source.readInt32LE(at + 12)
+    const known = this.#byWord.get(word)
+    if (known !== undefined && this.#areAlike(known.at, at)) return known
+    const trace = { id: source.toString('hex', at, at + TRACE_ID_BYTES), at, group: undefined }
+    this.#byWord.set(word, trace)
+    return trace
+  }
+
+  #areAlike(one: number, other: number): boolean {
+    const source = this.#source
+    for (let i = 0; i < 12; i += 4)
+      if (source.readInt32LE(one + i) !== source.readInt32LE(other + i)) return false
+    return true
+  }
 }
 
 /** @param before - The scope of the span before it, if there is one: what they share is there already. */
@@ -212,11 +252,4 @@ function envelope(source: Buffer, message: Fields): Envelope {
     if (fields.number !== CONTENT) own.push(source.subarray(fields.start, fields.end))
   }
   return { own: Buffer.concat(own) }
-}
-
-/** Our encoder puts it first, and leaves out one that is not of 16 bytes. */
-function traceIdOf(source: Buffer, { valueAt, end }: Fields): string {
-  const at = valueAt + 2
-  const isThere = source[valueAt] === TRACE_ID_TAG && source[valueAt + 1] === TRACE_ID_BYTES
-  return isThere && at + TRACE_ID_BYTES <= end ? source.toString('hex', at, at + TRACE_ID_BYTES) : ''
 }

@@ -278,6 +278,24 @@ describe('a request cut by trace', () => {
     expect(parts.map(({ traceId }) => traceId.length)).toEqual([0, 32])
   })
 
+  it('does not mix traces whose ids end alike', () => {
+    const traceIds = ['1', '2', '3'].map((digit) => `${digit.repeat(24)}0123abcd`)
+    const alike = Array.from({ length: 30 }, (_, i) =>
+      spanNamed(`span ${i}`, {
+        spanContext: () => ({
+          traceId: traceIds[(i * i) % 3]!,
+          spanId: `012345678${1e6 + i}`,
+          traceFlags: 1,
+        }),
+      }),
+    )
+    const request = encodeAll(new ProtobufEncoder(), alike)
+    const parts = splitByTrace(request, 100_000)!
+    expect(comparable(parts.map((part) => part.body))).toEqual(comparable([request]))
+    for (const part of parts)
+      expect(new Set(flatten(part.body).map(({ span }) => span.traceId))).toEqual(new Set([part.traceId]))
+  })
+
   it('is not cut when one span alone is too large', () => {
     expect(splitByTrace(body, 300)).toBeUndefined()
   })
