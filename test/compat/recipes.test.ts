@@ -4,8 +4,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { startCollector } from '../helpers/misbehaving-collector.ts'
-import { Program } from '../helpers/program.ts'
+import { type Program, withProgram } from '../helpers/program.ts'
 import { isInReadme } from '../helpers/readme.ts'
 import { projectFolder, root } from './consumers.ts'
 import { COMMANDS } from './core/runtimes.ts'
@@ -35,24 +34,19 @@ async function run<Result>(
 ): Promise<Result> {
   mkdirSync(join(folder, 'examples/node'), { recursive: true })
   cpSync(join(root, 'test/examples', example), join(folder, 'examples', example))
-  const collector = await startCollector()
-  const [program = '', ...before] = commands[runtime]
-  const child = spawn(program, [...before, join(folder, 'examples', example), ...args], {
-    cwd: folder,
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin,
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  try {
-    return await check(new Program(collector, child))
-  } finally {
-    child.kill('SIGKILL')
-    await collector.stop()
-  }
+  return withProgram((collector) => {
+    const [program = '', ...before] = commands[runtime]
+    return spawn(program, [...before, join(folder, 'examples', example), ...args], {
+      cwd: folder,
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin,
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }, check)
 }
 
 /** Asks until the server listens. */

@@ -9,9 +9,8 @@ import { setTimeout as elapsed } from 'node:timers/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { bundleProgram } from './bundle.ts'
 import { namesOf } from './gates.ts'
-import { startCollector } from './misbehaving-collector.ts'
 import { hangsAfterReading } from './misbehaviours.ts'
-import { Program } from './program.ts'
+import { type Program, withProgram } from './program.ts'
 
 /** Whether processes may have process ids of their own; where CI says so, they must. */
 function canUnshare(): boolean {
@@ -44,19 +43,14 @@ export function describeEnding(nodePath: string, label: string): void {
       { options = {}, env, command = (node, args) => [node, args] }: Start,
       check: (program: Program) => Promise<Result>,
     ): Promise<Result> {
-      const collector = await startCollector()
-      const [file, args, more] = command(nodePath, [bundle, name, collector.url, JSON.stringify(options)])
-      const child = spawn(file, args, {
-        env: { ...process.env, NODE_V8_COVERAGE: '', NODE_OPTIONS: '', ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        ...more,
-      })
-      try {
-        return await check(new Program(collector, child))
-      } finally {
-        child.kill('SIGKILL')
-        await collector.stop()
-      }
+      return withProgram((collector) => {
+        const [file, args, more] = command(nodePath, [bundle, name, collector.url, JSON.stringify(options)])
+        return spawn(file, args, {
+          env: { ...process.env, NODE_V8_COVERAGE: '', NODE_OPTIONS: '', ...env },
+          stdio: ['ignore', 'pipe', 'pipe'],
+          ...more,
+        })
+      }, check)
     }
 
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { bundleProgram } from './bundle.ts'
 import { namesOf } from './gates.ts'
-import { answers, startCollector } from './misbehaving-collector.ts'
+import { answers } from './misbehaving-collector.ts'
 import { hangsAfterReading, rejects } from './misbehaviours.ts'
-import { Program } from './program.ts'
+import { type Program, withProgram } from './program.ts'
 
 /** Defines the tests for the Node at `nodePath`. */
 export function describeExit(nodePath: string, label: string): void {
@@ -27,23 +27,18 @@ export function describeExit(nodePath: string, label: string): void {
       }: { timeoutMillis?: number; directory?: string; env?: object },
       check: (program: Program) => Promise<Result>,
     ): Promise<Result> {
-      const collector = await startCollector()
-      const args = [
-        name,
-        collector.url,
-        String(timeoutMillis),
-        ...(directory === undefined ? [] : [directory]),
-      ]
-      const child = spawn(nodePath, [bundle, ...args], {
-        env: { ...process.env, NODE_V8_COVERAGE: '', NODE_OPTIONS: '', ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      try {
-        return await check(new Program(collector, child))
-      } finally {
-        child.kill('SIGKILL')
-        await collector.stop()
-      }
+      return withProgram((collector) => {
+        const args = [
+          name,
+          collector.url,
+          String(timeoutMillis),
+          ...(directory === undefined ? [] : [directory]),
+        ]
+        return spawn(nodePath, [bundle, ...args], {
+          env: { ...process.env, NODE_V8_COVERAGE: '', NODE_OPTIONS: '', ...env },
+          stdio: ['ignore', 'pipe', 'pipe'],
+        })
+      }, check)
     }
 
     async function withDirectory(check: (directory: string) => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { namesOf } from './gates.ts'
-import type { Collector } from './misbehaving-collector.ts'
+import { type Collector, startCollector } from './misbehaving-collector.ts'
 
 /** How a process ended: the code, or the signal. */
 type End = number | NodeJS.Signals
@@ -62,5 +62,20 @@ export class Program {
   /** What it said with that beginning. */
   all(beginning: string): string[] {
     return this.lines.filter((line) => line.startsWith(beginning))
+  }
+}
+
+/** Starts a program in front of a collector, and ends both when the check is over. */
+export async function withProgram<Result>(
+  start: (collector: Collector) => ChildProcess,
+  check: (program: Program) => Promise<Result>,
+): Promise<Result> {
+  const collector = await startCollector()
+  const child = start(collector)
+  try {
+    return await check(new Program(collector, child))
+  } finally {
+    child.kill('SIGKILL')
+    await collector.stop()
   }
 }

@@ -9,8 +9,8 @@ import { setTimeout as elapsed } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { namesOf } from '../helpers/gates.ts'
-import { answers, startCollector } from '../helpers/misbehaving-collector.ts'
-import { Program } from '../helpers/program.ts'
+import { answers } from '../helpers/misbehaving-collector.ts'
+import { type Program, withProgram } from '../helpers/program.ts'
 import { isInReadme } from '../helpers/readme.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -21,23 +21,18 @@ async function run<Result>(
   check: (program: Program) => Promise<Result>,
   env: NodeJS.ProcessEnv = {},
 ): Promise<Result> {
-  const collector = await startCollector()
-  const child = spawn(process.execPath, ['--import', 'tsx', `test/examples/node/${file}`, ...args], {
-    cwd: root,
-    env: {
-      ...process.env,
-      TSX_TSCONFIG_PATH: `${root}tsconfig.json`,
-      OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin,
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  try {
-    return await check(new Program(collector, child))
-  } finally {
-    child.kill('SIGKILL')
-    await collector.stop()
-  }
+  return withProgram((collector) => {
+    return spawn(process.execPath, ['--import', 'tsx', `test/examples/node/${file}`, ...args], {
+      cwd: root,
+      env: {
+        ...process.env,
+        TSX_TSCONFIG_PATH: `${root}tsconfig.json`,
+        OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin,
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }, check)
 }
 
 /** Whether somebody listens there. */

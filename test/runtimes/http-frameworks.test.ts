@@ -12,9 +12,8 @@ import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { bundleProgram } from '../helpers/bundle.ts'
 import { namesOf } from '../helpers/gates.ts'
-import { startCollector } from '../helpers/misbehaving-collector.ts'
 import { answersAfter, hangsAfterReading } from '../helpers/misbehaviours.ts'
-import { Program } from '../helpers/program.ts'
+import { type Program, withProgram } from '../helpers/program.ts'
 import { isInReadme } from '../helpers/readme.ts'
 
 const fixture = fileURLToPath(new URL('fixtures/http-frameworks', import.meta.url))
@@ -31,23 +30,18 @@ async function run<Result>(
   check: (program: Program) => Promise<Result>,
   env: NodeJS.ProcessEnv = {},
 ): Promise<Result> {
-  const collector = await startCollector()
-  const child = spawn(process.execPath, [file, ...args(collector.url)], {
-    env: {
-      ...process.env,
-      NODE_OPTIONS: '',
-      NODE_ENV: 'production', // Otherwise Express answers errors with a stack trace.
-      OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin,
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  try {
-    return await check(new Program(collector, child))
-  } finally {
-    child.kill('SIGKILL')
-    await collector.stop()
-  }
+  return withProgram((collector) => {
+    return spawn(process.execPath, [file, ...args(collector.url)], {
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        NODE_ENV: 'production', // Otherwise Express answers errors with a stack trace.
+        OTEL_EXPORTER_OTLP_ENDPOINT: new URL(collector.url).origin,
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }, check)
 }
 
 /** What the client sees, without what differs from one answer to the next. */
