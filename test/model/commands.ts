@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { ENCODING_OUTCOMES, type OutcomeKind, type Reply, STOCK_OUTCOMES } from './collector.ts'
 import { TIMER_GRAIN_MILLIS } from './expected-pace.ts'
+import { commandsOf } from './sequences.ts'
 import type { System } from './system.ts'
 
 /** The kinds of commands, as the report names them. */
@@ -30,22 +31,7 @@ export type CommandKind = (typeof COMMANDS)[number]
 
 export type SystemCommand = fc.AsyncCommand<System, System>
 
-function command(
-  kind: CommandKind,
-  detail: string,
-  run: (system: System) => void | Promise<void>,
-  isPossible: (system: Readonly<System>) => boolean = () => true,
-): SystemCommand {
-  return {
-    check: isPossible,
-    async run(_, system) {
-      system.begin(kind, detail)
-      await run(system)
-      await system.settle()
-    },
-    toString: () => (detail === '' ? kind : `${kind} (${detail})`),
-  }
-}
+const command = commandsOf<System, CommandKind>(() => true)
 
 const DELAYS = [1, 50, 100, 499, 500, 700, 999, 1000, 1001, 1500, 1999, 2000, 4999, 5000, 10_000, 30_000]
 const TIMEOUTS = [1, 100, 500, 1000, 2000, 5000, 8000, 60_000]

@@ -1,10 +1,8 @@
-import { expect, test, vi } from 'vitest'
+import { test, vi } from 'vitest'
+import { expectAllWell } from './all-well.ts'
 import type { Disk } from './spool/disk.ts'
 import { running } from './spool/process.ts'
 import { runSpoolSequences } from './spool/property.ts'
-
-const SEED = Number(process.env.TAILRACE_SEED ?? 20_260_101)
-const SEQUENCES = Number(process.env.TAILRACE_SEQUENCES ?? 600)
 
 const diverted = vi.hoisted(() => ({ disk: undefined as Disk | undefined }))
 
@@ -46,16 +44,5 @@ test('B19: whatever happens to processes, disk and backend, what was reported as
   const divert = (disk: Disk | undefined) => {
     diverted.disk = disk
   }
-  const { coverage, failure } = await runSpoolSequences(SEED, SEQUENCES, divert, {
-    path: process.env.TAILRACE_PATH,
-    replayPath: process.env.TAILRACE_REPLAY,
-    // Mutants need no short counterexample.
-    endsOnFailure: process.env.TAILRACE_SHRINK === 'no',
-  })
-
-  console.log(`seed ${SEED} (TAILRACE_SEED)\n${coverage}`)
-  expect(failure).toBeUndefined()
-  expect(coverage.lengths.length).toBeGreaterThanOrEqual(SEQUENCES)
-  expect(coverage.medianLength).toBeGreaterThanOrEqual(30)
-  expect(coverage.missing).toEqual([])
+  await expectAllWell(600, (seed, count, replay) => runSpoolSequences(seed, count, divert, replay))
 })

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { ENCODING_OUTCOMES, type OutcomeKind, type Reply } from '../collector.ts'
 import { TIMER_GRAIN_MILLIS } from '../expected-pace.ts'
+import { commandsOf } from '../sequences.ts'
 import { type Settings, settings } from '../settings.ts'
 import type { SimulatedRequest } from './request.ts'
 import type { World } from './world.ts'
@@ -28,22 +29,7 @@ export type CommandKind = (typeof COMMANDS)[number]
 
 export type WorldCommand = fc.AsyncCommand<World, World>
 
-function command(
-  kind: CommandKind,
-  detail: string,
-  run: (world: World) => unknown,
-  isPossible: (world: Readonly<World>) => boolean = () => true,
-): WorldCommand {
-  return {
-    check: isPossible,
-    async run(_, world) {
-      world.begin(kind, detail)
-      await run(world)
-      await world.settle()
-    },
-    toString: () => (detail === '' ? kind : `${kind} (${detail})`),
-  }
-}
+const command = commandsOf<World, CommandKind>(() => true)
 
 const timeouts = fc.constantFrom(1, 100, 500, 1000, 2000, 5000, 20_000, 60_000)
 const delays = fc.constantFrom(1, 5, 50, 250, 500, 1000, 2000, 3000, 5000, 8000, 30_000)

@@ -1,5 +1,6 @@
 /** The commands of the model test of the spool. */
 import fc from 'fast-check'
+import { commandsOf } from '../sequences.ts'
 import { Inode } from './disk.ts'
 import { ANSWERS, type SpoolWorld } from './world.ts'
 
@@ -27,22 +28,7 @@ export type CommandKind = (typeof COMMANDS)[number]
 
 export type SpoolCommand = fc.AsyncCommand<SpoolWorld, SpoolWorld>
 
-function command(
-  kind: CommandKind,
-  detail: string,
-  run: (world: SpoolWorld) => unknown,
-  isPossible: (world: Readonly<SpoolWorld>) => boolean = ({ living }) => living.length > 0,
-): SpoolCommand {
-  return {
-    check: isPossible,
-    async run(_, world) {
-      world.begin(kind, detail)
-      await run(world)
-      await world.settle()
-    },
-    toString: () => (detail === '' ? kind : `${kind} (${detail})`),
-  }
-}
+const command = commandsOf<SpoolWorld, CommandKind>(({ living }) => living.length > 0)
 
 const delays = fc.constantFrom(1, 50, 100, 500, 1000, 2000, 5000, 10_000, 30_000, 120_000)
 const timeouts = fc.constantFrom(0, 1, 100, 500, 2000, 8000)
