@@ -35,8 +35,12 @@ export class Backlog<Payload> implements Admission {
   #newestSequence = -1
   /** Writes what does not fit any more, where the exporter has something to write it to. */
   spiller: Spiller | undefined
-  /** Spans that end while room is made: framing may run user code, and the span in front of them is not in yet. */
+  /**
+   * Spans that end while room is made: framing may run user code, and so may a meter that counts what is dropped. The
+   * span in front of them is not in yet.
+   */
   #late: ReadableSpan[] | undefined
+  #isRelieving = false
 
   constructor(
     createQueue: (admission: Admission) => SpanQueue<Payload>,
@@ -98,17 +102,7 @@ export class Backlog<Payload> implements Admission {
   }
 
   admit(bytes: number): number {
-    const { maxQueueSize, maxQueueBytes, dropPolicy } = this.#limits
-    const isTooLarge = bytes > maxQueueBytes
-    const lacksSlot = this.count >= maxQueueSize
-    if (isTooLarge || lacksSlot || this.bytes + bytes > maxQueueBytes) {
-      if (isTooLarge) return this.#refuse('span_too_large')
-      if (this.spiller?.isPossible) this.#relieve(this.spiller, 1, bytes)
-      const isFull = this.#exceeds(1, bytes)
-      if (isFull && dropPolicy === 'newest')
-        return this.#refuse(lacksSlot ? 'queue_full' : 'queue_bytes_full')
-      this.#makeRoom(1, bytes)
-    }
+    if (this.#exceeds(1, bytes) && !this.#undisturbed(() => this.#makeRoomFor(bytes))) return REFUSED
     this.#ledger.ended++
     return ++this.#newestSequence
   }
@@ -147,8 +141,11 @@ export class Backlog<Payload> implements Admission {
     this.#parked.splice(place === -1 ? this.#parked.length : place, 0, batch)
     this.#parkedSpans += batch.count
     this.#parkedBytes += batch.bytes
-    if (this.spiller?.isPossible && this.#exceeds(0, 0)) this.#relieve(this.spiller, 0, 0)
-    this.#makeRoom(0, 0)
+    if (!this.#exceeds(0, 0)) return
+    this.#undisturbed(() => {
+      this.#relieve(0, 0)
+      this.#makeRoom(0, 0)
+    })
   }
 
   isParked(batch: Batch<Payload>): boolean {
@@ -175,9 +172,21 @@ export class Backlog<Payload> implements Admission {
     return this.#queue.whenReady()
   }
 
-  #refuse(reason: DropReason): number {
+  /** Answers whether the span may come in. */
+  #makeRoomFor(bytes: number): boolean {
+    const { maxQueueSize, maxQueueBytes, dropPolicy } = this.#limits
+    const lacksSlot = this.count >= maxQueueSize
+    if (bytes > maxQueueBytes) return this.#refuse('span_too_large')
+    this.#relieve(1, bytes)
+    const isFull = this.#exceeds(1, bytes)
+    if (isFull && dropPolicy === 'newest') return this.#refuse(lacksSlot ? 'queue_full' : 'queue_bytes_full')
+    this.#makeRoom(1, bytes)
+    return true
+  }
+
+  #refuse(reason: DropReason): false {
     this.#ledger.spanRefused(reason)
-    return REFUSED
+    return false
   }
 
   #exceeds(count: number, bytes: number): boolean {
@@ -185,12 +194,24 @@ export class Backlog<Payload> implements Admission {
     return this.count + count > maxQueueSize || this.bytes + bytes > maxQueueBytes
   }
 
-  #relieve(spiller: Spiller, count: number, bytes: number): void {
-    if (this.#late !== undefined) return
+  #relieve(count: number, bytes: number): void {
+    // Relieving may put a batch back, which is no reason to begin again.
+    if (!this.spiller?.isPossible || this.#isRelieving || !this.#exceeds(count, bytes)) return
+    this.#isRelieving = true
+    try {
+      this.spiller.relieve(() => this.#exceeds(count, bytes))
+    } finally {
+      this.#isRelieving = false
+    }
+  }
+
+  /** Lets spans that end meanwhile come in later: what is about to be appended could be overwritten by them. */
+  #undisturbed<Result>(work: () => Result): Result {
+    if (this.#late !== undefined) return work()
     const late: ReadableSpan[] = []
     this.#late = late
     try {
-      spiller.relieve(() => this.#exceeds(count, bytes))
+      return work()
     } finally {
       this.#late = undefined
       if (late.length > 0) {

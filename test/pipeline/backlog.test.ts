@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest'
+import { ProtobufEncoder } from '../../src/otlp/protobuf.ts'
 import { Arena } from '../../src/pipeline/arena.ts'
+import { Backlog } from '../../src/pipeline/backlog.ts'
+import { Ledger } from '../../src/pipeline/ledger.ts'
+import type { Admission } from '../../src/pipeline/queue.ts'
 import { LateEncodingRing, SpanRing } from '../../src/pipeline/ring.ts'
 import { TraceArena, TraceRing } from '../../src/pipeline/trace-queue.ts'
 import type { Spiller } from '../../src/spill.ts'
 import type { ReadableSpan } from '../../src/types.ts'
+import { expectedAttributes } from '../helpers/expected-otlp.ts'
 import { NameEncoder } from '../helpers/name-encoder.ts'
+import { decodeProtobuf } from '../helpers/otlp-schema.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
 import { namesOfBatch, openBacklog } from '../helpers/queues.ts'
 import { spanOf } from '../helpers/traces.ts'
@@ -131,6 +137,43 @@ describe('the backlog', () => {
     expect(backlog).toMatchObject({ count: 2, newestSequence: 1 })
     expect(ledger).toMatchObject({ ended: 5, dropped: { queue_full: 3 } })
   })
+})
+
+describe('the backlog and a meter that ends spans', () => {
+  it.each([
+    ['an arena', (admission: Admission) => new Arena(new ProtobufEncoder(), admission)],
+    ['an arena by trace', (admission: Admission) => new TraceArena(new ProtobufEncoder(), admission)],
+  ])(
+    'B44: the span that pushed another out stays whole, and the meter’s comes after it: %s',
+    async (_, create) => {
+      let ended = 0
+      let due = 0
+      const ledger: Ledger = new Ledger(() => {
+        if (ended < due) backlog.offer(spanNamed(`of the meter ${ended++}`))
+      })
+      const limits = { maxQueueSize: 40, maxQueueBytes: 1_000_000, dropPolicy: 'oldest' } as const
+      const backlog = new Backlog(create, limits, ledger, () => {})
+      for (let i = 0; i < 100; i++) {
+        const before = ended
+        due = before + 1
+        backlog.offer(spanNamed(`span ${i}`, { attributes: { first: 'a'.repeat(500 + i), last: i } }))
+        if (ended > before) expect(ledger.ended).toBe(backlog.count + ledger.dropped.queue_full)
+        await Promise.resolve()
+      }
+      const { body } = backlog.take(1_000, Infinity)!.payload
+      const spans = decodeProtobuf(body).resourceSpans.flatMap(({ scopeSpans }) =>
+        scopeSpans.flatMap(({ spans }) => spans),
+      )
+      expect(new Set(spans.map(({ name }) => name)).size).toBe(40)
+      for (const { name, attributes } of spans) {
+        const [, number] = /^span (\d+)$/.exec(name) ?? []
+        const written = number && { first: 'a'.repeat(500 + Number(number)), last: Number(number) }
+        expect(attributes).toEqual(expectedAttributes(written || {}))
+      }
+      expect(ended).toBe(60)
+      expect(ledger.ended).toBe(160)
+    },
+  )
 })
 
 describe('the backlog with a spiller', () => {
