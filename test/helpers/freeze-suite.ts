@@ -9,8 +9,12 @@ import { bundleProgram } from './bundle.ts'
 import { answers, type Behaviour, type Collector, startCollector } from './misbehaving-collector.ts'
 import { decodeProtobuf } from './otlp-schema.ts'
 
+/** What an attempt of the program may take. */
+const ATTEMPT_MILLIS = 1200
 /** Longer than every limit of the program, and than what it takes for late. */
 const FREEZE_MILLIS = 2500
+/** A first request takes a tenth of a busy CPU more than a second. */
+const THROTTLED_ATTEMPT_MILLIS = 20_000
 
 /** A request that is answered when the test says so. */
 function heldRequest(): Behaviour & { whenHeld: Promise<Socket> } {
@@ -88,9 +92,12 @@ export function describeFreezing(nodePath: string): void {
       bundle = await bundleProgram('freezable.ts')
     })
 
-    async function withProgram<T>(check: (program: Program) => Promise<T>): Promise<T> {
+    async function withProgram<T>(
+      check: (program: Program) => Promise<T>,
+      attemptMillis = ATTEMPT_MILLIS,
+    ): Promise<T> {
       const collector = await startCollector()
-      const child = fork(bundle, [collector.url], { execPath: nodePath, execArgv: [] })
+      const child = fork(bundle, [collector.url, String(attemptMillis)], { execPath: nodePath, execArgv: [] })
       try {
         await once(child, 'message')
         return await check(new Program(child, collector))
@@ -192,13 +199,13 @@ export function describeFreezing(nodePath: string): void {
     test.concurrent('B65: a process that only gets a tenth of the CPU loses nothing and sends nothing twice', () =>
       withProgram(async (program) => {
         await program.tell({ do: 'end', count: 3 })
-        const flushed = program.tell({ do: 'flush', timeoutMillis: 20_000 })
+        const flushed = program.tell({ do: 'flush', timeoutMillis: 2 * THROTTLED_ATTEMPT_MILLIS })
         await program.throttle(flushed)
         const { result, stats, errors, drops } = await flushed
         expect(result).toMatchObject({ status: 'success', exported: 3 })
         expect(stats).toMatchObject({ ended: 3, exported: 3, pending: 0 })
         expect(program.deliveredSpans).toBe(3)
         expect([errors, drops]).toEqual([[], []])
-      }))
+      }, THROTTLED_ATTEMPT_MILLIS))
   })
 }

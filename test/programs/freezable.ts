@@ -1,6 +1,8 @@
 /**
- * A process that is stopped and continued from outside: ends spans and flushes as it is told over IPC. Its limits are
- * shorter than the freezes, and one counted failure opens its breaker, so that nothing passes by luck.
+ * A process that is stopped and continued from outside: ends spans and flushes as it is told over IPC. One counted
+ * failure opens its breaker, and its backoff is longer than any flush waits, so that nothing passes by luck.
+ *
+ *     node freezable.js <url of the collector> <milliseconds that an attempt may take>
  */
 import {
   BatchSpanProcessor,
@@ -22,11 +24,12 @@ export interface Answer {
   drops: DropReason[]
 }
 
-const [url = ''] = process.argv.slice(2)
+const [url = '', attemptTimeout] = process.argv.slice(2)
+const attemptTimeoutMillis = Number(attemptTimeout)
 const errors: string[] = []
 const drops: DropReason[] = []
-const processor = new BatchSpanProcessor(new OTLPTraceExporter({ url, attemptTimeoutMillis: 1200 }), {
-  exportTimeoutMillis: 1300,
+const processor = new BatchSpanProcessor(new OTLPTraceExporter({ url, attemptTimeoutMillis }), {
+  exportTimeoutMillis: attemptTimeoutMillis + 100,
   scheduledDelayMillis: 0,
   circuitBreaker: { failureThreshold: 1, probeIntervalMillis: 60_000 },
   retry: { initialBackoffMillis: 20_000, maxBackoffMillis: 20_000 },
