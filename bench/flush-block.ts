@@ -1,5 +1,7 @@
-/** For how long at a stretch does a flush of 2,048 queued spans keep the event loop from everything else? */
-import { setTimeout as delay } from 'node:timers/promises'
+/**
+ * For how long at a stretch does a flush of 2,048 queued spans keep the event loop from everything else? The spans end in
+ * one turn of the loop, so that none leaves before the flush, and go in batches of 512, as both processors have it by default.
+ */
 import { createProvider, recipesOf, Stream } from './corpus/spans.ts'
 import { Pipeline, type PipelineName } from './harness/pipelines.ts'
 import { type Measure, type Question, ratioLine } from './harness/question.ts'
@@ -28,16 +30,13 @@ async function longestBlock(work: () => Promise<void>): Promise<number> {
 
 const measure: Measure = async (variant, { url, flushes }) => {
   const recipes = recipesOf('realistic')
-  // Nothing leaves by itself: both wait for the flush with all of their spans.
-  const pipeline = new Pipeline(variant as PipelineName, {
-    url: url as string,
-    options: { maxQueueSize: 4096, maxExportBatchSize: 4096, scheduledDelayMillis: 600_000 },
-  })
+  // Whole traces are played: room for a few spans more.
+  const options = { maxQueueSize: 2 * QUEUED_SPANS }
+  const pipeline = new Pipeline(variant as PipelineName, { url: url as string, options })
   const stream = new Stream(createProvider(pipeline.processor), recipes)
   const blocks: number[] = []
   for (let i = 0; i < WARM_UP_FLUSHES + (flushes as number); i++) {
     stream.playUntil(stream.count + QUEUED_SPANS)
-    await delay(20)
     const block = await longestBlock(() => pipeline.flush(stream.count))
     if (i >= WARM_UP_FLUSHES) blocks.push(block)
   }
