@@ -160,16 +160,16 @@ export interface RecordSink {
   /**
    * Takes `source[start, end)` as one record: copies it, unless it lies in the sink's own room. Runs no user code.
    * @param group - The resource and scope of the span, as numbered by the encoder.
-   * @param traceHash - 32 bits of the trace id.
    * @param flags - `FLAG_LOCAL_ROOT`, `FLAG_ERROR`.
+   * @param traceHash - 32 bits of the trace id.
    */
   append(
     source: Uint8Array,
     start: number,
     end: number,
     group: number,
-    traceHash: number,
     flags: number,
+    traceHash: number,
   ): void
 }
 

@@ -374,7 +374,7 @@ export class JsonEncoder implements SpanEncoder {
       this.#busy = nested
       writer.end()
     }
-    sink.append(bytes, start, end, group.id, traceHash, flags)
+    sink.append(bytes, start, end, group.id, flags, traceHash)
   }
 
   /** Writes a link and a comma. */

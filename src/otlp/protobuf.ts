@@ -312,7 +312,7 @@ export class ProtobufEncoder implements SpanEncoder {
       this.#busy = nested
       writer.end()
     }
-    sink.append(bytes, start, end, group.id, traceHash, flags)
+    sink.append(bytes, start, end, group.id, flags, traceHash)
   }
 
   #writeLink(writer: ProtobufWriter, link: Link): void {

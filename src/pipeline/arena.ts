@@ -63,16 +63,9 @@ export class Arena implements SpanQueue<EncodedBatch>, RecordSink {
     return this.#log.room
   }
 
-  append(
-    source: Uint8Array,
-    start: number,
-    end: number,
-    group: number,
-    traceHash: number,
-    flags: number,
-  ): void {
+  append(source: Uint8Array, start: number, end: number, group: number, flags: number): void {
     const sequence = this.#admission.admit(end - start)
-    if (sequence !== REFUSED) this.#log.append(sequence, source, start, end, group, traceHash, flags)
+    if (sequence !== REFUSED) this.#log.append(sequence, source, start, end, group, flags)
   }
 
   dropOldest(): number {

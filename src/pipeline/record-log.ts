@@ -9,11 +9,11 @@
  *     └────▲──────────────────┘    └──────────────┘    └───────▲──────┘
  *          └ #headOffset: the oldest span                       └ tail.end: the next span goes here
  *
- *     hdr: sequence f64 │ length u32 │ group u32 │ trace hash u32 │ flags u32
+ *     hdr: sequence, from the first one of the segment on, u32 │ length u32 │ group and flags u32
  *
  * A record is written at the tail, or goes in there with one copy. The oldest one is dropped by stepping over it.
  */
-import type { RecordRoom } from '../types.ts'
+import { FLAG_ERROR, FLAG_LOCAL_ROOT, type RecordRoom } from '../types.ts'
 import type { RecordColumns } from './encoded-records.ts'
 
 const SEGMENT_BYTES = 64 * 1024
@@ -21,19 +21,22 @@ const SEGMENT_BYTES = 64 * 1024
 const FIRST_SEGMENT_BYTES = 4 * 1024
 /** Segments kept for reuse: enough for 2,048 spans of 500 bytes. */
 const MAX_SPARE_SEGMENTS = 16
-const HEADER_BYTES = 24
-const LENGTH_AT = 8
-const GROUP_AT = 12
-const TRACE_HASH_AT = 16
-const FLAGS_AT = 20
+const HEADER_BYTES = 12
+const LENGTH_AT = 4
+const GROUP_AT = 8
+/** Flags take the lowest bits of a group's four bytes. */
+const FLAG_BITS = 2
+const FLAGS = FLAG_ERROR | FLAG_LOCAL_ROOT
 
 class Segment implements RecordRoom {
   readonly bytes: Uint8Array
   readonly view: DataView
   /** Where the next record goes. */
   end = 0
-  /** Records that are still waiting, and the sequence of the newest. */
+  /** Records that are still waiting. */
   count = 0
+  /** Of the first and the newest record, whether they are still waiting or not. */
+  firstSequence = 0
   newestSequence = -1
   next: Segment | undefined
 
@@ -80,7 +83,7 @@ export class RecordLog {
 
   /** Sequence of the oldest record; `Infinity` when there is none. */
   get firstSequence(): number {
-    return this.#count === 0 ? Infinity : this.#head.view.getFloat64(this.#headOffset, true)
+    return this.#count === 0 ? Infinity : sequenceOf(this.#head, this.#headOffset)
   }
 
   /** Where the next record may be written before it is appended. */
@@ -95,7 +98,6 @@ export class RecordLog {
     start: number,
     end: number,
     group: number,
-    traceHash: number,
     flags: number,
   ): void {
     const length = end - start
@@ -103,12 +105,11 @@ export class RecordLog {
     if (segment.end + HEADER_BYTES + length > segment.bytes.length)
       segment = this.#grow(HEADER_BYTES + length)
     const at = segment.end
+    if (at === 0) segment.firstSequence = sequence
     const view = segment.view
-    view.setFloat64(at, sequence, true)
+    view.setUint32(at, sequence - segment.firstSequence, true)
     view.setUint32(at + LENGTH_AT, length, true)
-    view.setUint32(at + GROUP_AT, group, true)
-    view.setUint32(at + TRACE_HASH_AT, traceHash, true)
-    view.setUint32(at + FLAGS_AT, flags, true)
+    view.setUint32(at + GROUP_AT, (group << FLAG_BITS) | flags, true)
     if (source !== segment.bytes || start !== at + HEADER_BYTES)
       segment.bytes.set(source.subarray(start, end), at + HEADER_BYTES)
     segment.end = at + HEADER_BYTES + length
@@ -177,8 +178,8 @@ export class RecordLog {
       records.buffers[i] = bytes
       records.offsets[i] = at + HEADER_BYTES
       records.lengths[i] = length
-      records.groups[i] = view.getUint32(at + GROUP_AT, true)
-      records.sequences[i] = view.getFloat64(at, true)
+      records.groups[i] = view.getUint32(at + GROUP_AT, true) >>> FLAG_BITS
+      records.sequences[i] = sequenceOf(segment, at)
       at += HEADER_BYTES + length
       taken += length
     }
@@ -217,17 +218,10 @@ export class RecordLog {
     if (this.#count === 0) this.#headOffset = this.#tail.end = 0
   }
 
-  #copy({ segment: { bytes, view }, at }: Place): void {
-    const start = at + HEADER_BYTES
-    this.append(
-      view.getFloat64(at, true),
-      bytes,
-      start,
-      start + view.getUint32(at + LENGTH_AT, true),
-      view.getUint32(at + GROUP_AT, true),
-      view.getUint32(at + TRACE_HASH_AT, true),
-      view.getUint32(at + FLAGS_AT, true),
-    )
+  #copy(place: Place): void {
+    const start = place.at + HEADER_BYTES
+    const end = start + lengthAt(place)
+    this.append(sequenceAt(place), place.segment.bytes, start, end, groupAt(place), flagsAt(place))
   }
 
   /** Steps over all that lies in front of a place. */
@@ -274,8 +268,12 @@ export class RecordLog {
   }
 }
 
+function sequenceOf({ firstSequence, view }: Segment, at: number): number {
+  return firstSequence + view.getUint32(at, true)
+}
+
 export function sequenceAt({ segment, at }: Place): number {
-  return segment.view.getFloat64(at, true)
+  return sequenceOf(segment, at)
 }
 
 export function lengthAt({ segment, at }: Place): number {
@@ -283,11 +281,11 @@ export function lengthAt({ segment, at }: Place): number {
 }
 
 export function groupAt({ segment, at }: Place): number {
-  return segment.view.getUint32(at + GROUP_AT, true)
+  return segment.view.getUint32(at + GROUP_AT, true) >>> FLAG_BITS
 }
 
 export function flagsAt({ segment, at }: Place): number {
-  return segment.view.getUint32(at + FLAGS_AT, true)
+  return segment.view.getUint32(at + GROUP_AT, true) & FLAGS
 }
 
 /** Enters a record into line `i` of a table. */

@@ -104,7 +104,6 @@ abstract class TraceQueue<Payload, Item> implements SpanQueue<Payload> {
 interface EncodedSpan {
   readonly bytes: Uint8Array
   readonly group: number
-  readonly traceHash: number
   readonly flags: number
 }
 
@@ -143,13 +142,13 @@ export class TraceArena extends TraceQueue<EncodedBatch, EncodedSpan> implements
     start: number,
     end: number,
     group: number,
-    traceHash: number,
     flags: number,
+    traceHash: number,
   ): void {
     const length = end - start
     const sequence = this.admission.admit(length)
     if (sequence === REFUSED) return
-    const item = { bytes: source.slice(start, end), group, traceHash, flags }
+    const item = { bytes: source.slice(start, end), group, flags }
     this.order.add(sequence, length, traceHash, flags, item)
   }
 
@@ -163,8 +162,8 @@ export class TraceArena extends TraceQueue<EncodedBatch, EncodedSpan> implements
     return this.exit.whenReady()
   }
 
-  protected readmit({ item: { bytes, group, traceHash, flags } }: Waiting<EncodedSpan>): void {
-    this.exit.append(bytes, 0, bytes.length, group, traceHash, flags)
+  protected readmit({ item: { bytes, group, flags } }: Waiting<EncodedSpan>): void {
+    this.exit.append(bytes, 0, bytes.length, group, flags)
   }
 
   protected scopeName({ group }: EncodedSpan): string {

@@ -23,7 +23,7 @@ export class NameEncoder implements SpanEncoder {
     const traceHash = Number.parseInt(span.spanContext().traceId.slice(-8), 16)
     const isLocalRoot = span.parentSpanContext === undefined || span.parentSpanContext.isRemote === true
     const flags = (isLocalRoot ? FLAG_LOCAL_ROOT : 0) | (span.status.code === 2 ? FLAG_ERROR : 0)
-    sink.append(record, 0, record.length, 0, traceHash, flags)
+    sink.append(record, 0, record.length, 0, flags, traceHash)
   }
 
   frame(records: RecordTable, allocate: (bytes: number) => Uint8Array): Uint8Array {

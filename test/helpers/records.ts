@@ -35,8 +35,8 @@ export class RecordCollector implements RecordSink {
     start: number,
     end: number,
     group: number,
-    traceHash: number,
     flags: number,
+    traceHash: number,
   ): void {
     const length = end - start
     this.#reserve(length)

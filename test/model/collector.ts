@@ -130,7 +130,7 @@ class ModelEncoder implements SpanEncoder {
     view.setUint32(4, length)
     const flags =
       (span.parentSpanContext === undefined ? FLAG_LOCAL_ROOT : 0) | (span.status.code === 2 ? FLAG_ERROR : 0)
-    sink.append(record, 0, length, 0, Number.parseInt(span.spanContext().traceId.slice(-8), 16), flags)
+    sink.append(record, 0, length, 0, flags, Number.parseInt(span.spanContext().traceId.slice(-8), 16))
   }
 
   frame(records: RecordTable, allocate: (bytes: number) => Uint8Array): Uint8Array {

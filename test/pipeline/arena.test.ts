@@ -11,7 +11,7 @@ import { names, spanNamed } from '../helpers/processors.ts'
 import { namesOfBatch, OpenDoor } from '../helpers/queues.ts'
 
 const SEGMENT_BYTES = 64 * 1024
-const HEADER_BYTES = 24
+const HEADER_BYTES = 12
 
 function openArena(encoder = new NameEncoder()) {
   const door = new OpenDoor()
