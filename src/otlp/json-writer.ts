@@ -176,7 +176,7 @@ export class JsonWriter extends Writer {
       this.byte(QUOTE)
       this.uint32(nanos)
     } else {
-      this.words(text.view, 0, text.at)
+      this.words(text.view, 0, text.at, false)
       this.reserve(10)
       this.#digits(nanos, 9)
     }

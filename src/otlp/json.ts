@@ -413,7 +413,7 @@ export class JsonEncoder implements SpanEncoder {
       buffer[at++] = CLOSE_BRACE
       buffer[at++] = COMMA
     }
-    put(REQUEST.bytes)
+    put(REQUEST.bytes())
     for (const resource of resources) {
       put(resource.prefix)
       for (const section of resource.sections) {

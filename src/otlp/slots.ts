@@ -5,12 +5,6 @@ import { interned, lengthOf } from './values.ts'
 /** Longer strings are not remembered. */
 export const STRING_LENGTH_MAX = 256
 
-/** A value, and the whole attribute that it became. */
-export interface Encoded {
-  readonly value: string
-  readonly piece: Piece
-}
-
 /** One attribute of a template. */
 export interface Slot {
   readonly key: string
@@ -24,8 +18,8 @@ export interface Slot {
   readonly start: number
   readonly valueStart: number
   readonly end: number
-  /** Other strings that have been seen here. An array of just that length: one that is pushed to takes room for 16. */
-  others: readonly Encoded[]
+  /** Attributes with other strings. An array of just that length: one that is pushed to takes room for 16. */
+  others: readonly Piece[]
   /** How often none of them fitted, less how often one did. */
   misses: number
   /** The hashes of the last four strings that were none of them, one a byte: who comes twice is remembered. */
@@ -46,7 +40,7 @@ export function hasMissed(slot: Slot, text: string): boolean {
   return ((same - 0x01010101) & ~same & 0x80808080) !== 0
 }
 
-const NO_OTHERS: readonly Encoded[] = []
+const NO_OTHERS: readonly Piece[] = []
 
 /**
  * NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0.

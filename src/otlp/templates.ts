@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api'
 import { type Piece, Slab } from './pieces.ts'
 import { hasMissed, type Slot, STRING_LENGTH_MAX, slotOf } from './slots.ts'
 import { interned, isOwn, lengthOf } from './values.ts'
-import { WORD_COPY_MAX, type Writer } from './writer.ts'
+import type { Writer } from './writer.ts'
 
 /** Bounds on what is remembered; whatever exceeds them is encoded without. */
 const TEMPLATES_MAX = 512
@@ -14,9 +14,6 @@ const PAUSE_SPANS = 8192
 
 /** How far ahead a key is looked for that is not where the template has it. */
 const LOOKAHEAD = 4
-
-/** How many long runs of a template are kept at hand. */
-const RUNS_MAX = 8
 
 /** How many more strings than the first are remembered of a slot, and after how many vain comparisons none is. */
 const OTHERS_MAX = 6
@@ -47,15 +44,6 @@ interface Template {
   piece: Piece
   headEnd: number
   slots: Slot[]
-  /** The runs that were copied first. */
-  runs: Run[]
-}
-
-/** A long run of a template, kept because making a subarray takes longer than the copy. */
-interface Run {
-  readonly from: number
-  readonly to: number
-  readonly bytes: Uint8Array
 }
 
 const NOTHING = /* @__PURE__ */ new Slab().add(new Uint8Array(0), 0, 0)
@@ -112,7 +100,6 @@ export class Templates<W extends Writer & { valueAt: number }> {
       piece: NOTHING,
       headEnd: 0,
       slots: [],
-      runs: [],
     }
     byName.set(interned(name), added)
     this.#count++
@@ -170,11 +157,10 @@ export class Templates<W extends Writer & { valueAt: number }> {
     template.headEnd = headEnd
     template.slots = isKept ? slots : []
     template.piece = this.#keep(writer.bytes, from, from + (isKept ? start : headEnd))
-    template.runs = []
   }
 
-  #keep(source: Uint8Array, from: number, to: number): Piece {
-    const piece = this.#slab.add(source, from, to)
+  #keep(source: Uint8Array, from: number, to: number, text?: string): Piece {
+    const piece = this.#slab.add(source, from, to, text)
     this.#bytes += piece.length
     if (this.#bytes > BYTES_MAX) this.#evict()
     return piece
@@ -192,12 +178,12 @@ export class Templates<W extends Writer & { valueAt: number }> {
       if (at === slots.length || key !== slots[at].key) {
         const found = indexOfKey(slots, key, at + 1)
         if (found < 0) {
-          copyRun(writer, template, from, to)
+          writer.piece(template.piece, from, to)
           from = to
           this.#format.attribute(writer, key, value)
           continue
         }
-        copyRun(writer, template, from, to)
+        writer.piece(template.piece, from, to)
         at = found
         from = slots[at].start
       }
@@ -214,7 +200,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
       }
       from = to
     }
-    copyRun(writer, template, from, to)
+    writer.piece(template.piece, from, to)
   }
 
   /** Writes the template from `from` up to a slot, with another value in it. */
@@ -225,7 +211,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
     from: number,
     value: unknown,
   ): void {
-    copyRun(writer, template, from, valueStart)
+    writer.piece(template.piece, from, valueStart)
     if (valueStart > start) this.#format.value(writer, writer.at - (valueStart - start), value)
     else this.#format.attribute(writer, key, value)
   }
@@ -235,9 +221,9 @@ export class Templates<W extends Writer & { valueAt: number }> {
     const { others, start } = slot
     for (let i = 0; i < others.length; i++) {
       const other = others[i]
-      if (other.value !== value) continue
-      copyRun(writer, template, from, start)
-      writer.piece(other.piece)
+      if (other.text !== value) continue
+      writer.piece(template.piece, from, start)
+      writer.piece(other)
       if (slot.misses > 0) slot.misses--
       return
     }
@@ -247,24 +233,9 @@ export class Templates<W extends Writer & { valueAt: number }> {
       slot.isText = false
       slot.others = []
     } else if (others.length < OTHERS_MAX && lengthOf(value) <= STRING_LENGTH_MAX && hasMissed(slot, value)) {
-      const other = { value: interned(value), piece: this.#keep(writer.bytes, attributeStart, writer.at) }
-      slot.others = [...others, other]
+      slot.others = [...others, this.#keep(writer.bytes, attributeStart, writer.at, interned(value))]
     }
   }
-}
-
-function copyRun(writer: Writer, { piece, runs }: Template, from: number, to: number): void {
-  if (to - from <= WORD_COPY_MAX) writer.words(piece.view, piece.start + from, piece.start + to)
-  else writer.raw(longRun(piece, runs, from, to))
-}
-
-function longRun(piece: Piece, runs: Run[], from: number, to: number): Uint8Array {
-  for (let i = 0; i < runs.length; i++) {
-    if (runs[i].from === from && runs[i].to === to) return runs[i].bytes
-  }
-  const bytes = piece.memory.subarray(piece.start + from, piece.start + to)
-  if (runs.length < RUNS_MAX) runs.push({ from, to, bytes })
-  return bytes
 }
 
 /** Where the key is, if it is not far ahead; else -1. */

@@ -7,7 +7,7 @@ import { lengthOf } from './values.ts'
 export const PACKED_LENGTH_MAX = 56
 
 /** Runs up to this long are copied word by word; beyond it `set` is faster in spite of the cost of its call. */
-export const WORD_COPY_MAX = 96
+const WORD_COPY_MAX = 256
 
 /** What a record may take: no request may be larger. An array without end stops here. */
 const BYTES_MAX = 2 ** 26
@@ -91,18 +91,24 @@ export class Writer {
     this.at += source.length
   }
 
-  /** Writes a piece of bytes. */
-  piece(piece: Piece): void {
-    if (piece.length > WORD_COPY_MAX) this.raw(piece.bytes)
-    else this.words(piece.view, piece.start, piece.end)
+  /** Writes part of a piece, all of it by default. */
+  piece(piece: Piece, from = 0, to = piece.length): void {
+    const length = to - from
+    if (length > WORD_COPY_MAX) this.raw(piece.bytes(from, to))
+    else this.words(piece.view, piece.start + from, length, piece.mayHoldNaN)
   }
 
-  /** Writes part of a piece in words of four bytes; up to three bytes behind it are overwritten. */
-  words(source: DataView, start: number, end: number): void {
-    const length = end - start
+  /**
+   * Writes `length` bytes word by word; up to three bytes behind them are overwritten.
+   * @param mayHoldNaN - Then words of four bytes, which are slower, have to do: see `mayHoldNaN`.
+   */
+  words(source: DataView, start: number, length: number, mayHoldNaN: boolean): void {
     this.reserve(length + 4)
     const { view, at } = this
-    for (let i = 0; i < length; i += 4) view.setInt32(at + i, source.getInt32(start + i, true), true)
+    let i = 0
+    if (!mayHoldNaN)
+      for (; i + 8 <= length; i += 8) view.setFloat64(at + i, source.getFloat64(start + i, true), true)
+    for (; i < length; i += 4) view.setInt32(at + i, source.getInt32(start + i, true), true)
     this.at = at + length
   }
 
