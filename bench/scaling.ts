@@ -8,45 +8,46 @@ import type { Question, StartTurns } from './harness/question.ts'
 import { turnsFlatLine } from './harness/turns.ts'
 
 const COUNTS = [1_000, 10_000, 100_000, 1_000_000]
-const WARM_UP_SPANS = 100_000
-/** Spans that end between two turns of the event loop, and those of a turn that is measured, at least. */
+/** As many as the longest run has, so that the compilers are done with all of them. */
+const WARM_UP_SPANS = 1_000_000
+/** Spans that end between two turns of the event loop. */
 const SPANS_A_LOOP = 256
+/** Those of a turn that is measured: several short runs, or a part of a long one, which the next turn goes on with. */
 const SPANS_A_TURN = 50_000
 
 const turns: StartTurns = async (variant) => {
   const spans = spansOf('realistic', CORPUS_SPANS)
   const pipeline = new Pipeline('tailrace')
+  const spansInRun = Number(variant)
   let ended = 0
-  async function run(count: number): Promise<number> {
-    const before = process.cpuUsage()
+  async function run(count: number): Promise<void> {
     for (const end = ended + count; ended < end; ) {
       for (let i = Math.min(SPANS_A_LOOP, end - ended); i > 0; i--) {
         pipeline.processor.onEnd(spans[ended++ % CORPUS_SPANS])
       }
       await nextTurn()
     }
-    await pipeline.flush(ended)
+  }
+  async function turn(): Promise<number> {
+    const before = process.cpuUsage()
+    for (let left = SPANS_A_TURN; left > 0; left -= spansInRun) {
+      await run(Math.min(left, spansInRun))
+      if (ended % spansInRun === 0) await pipeline.flush(ended)
+    }
     const { user, system } = process.cpuUsage(before)
-    return (user + system) / count
+    return (user + system) / SPANS_A_TURN
   }
-  await run(WARM_UP_SPANS)
-  const count = Number(variant)
-  return async () => {
-    // A turn is long enough to be measured.
-    const runs = Math.max(1, SPANS_A_TURN / count)
-    let sum = 0
-    for (let i = 0; i < runs; i++) sum += await run(count)
-    return sum / runs
-  }
+  while (ended < WARM_UP_SPANS) await turn()
+  return turn
 }
 
 export const question: Question = {
   name: 'scaling',
-  title: 'CPU per span at 1,000 to 1,000,000 spans, without a network',
+  title: 'CPU per span in runs of 1,000 to 1,000,000 spans, without a network',
   turns,
   async ask(bench) {
     const variants = COUNTS.map(String)
-    const rounds = await bench.turns(variants, bench.isQuick ? 2 : 6)
+    const rounds = await bench.turns(variants, bench.isQuick ? 5 : WARM_UP_SPANS / SPANS_A_TURN)
     return [turnsFlatLine('dearest above cheapest', rounds, variants)]
   },
 }
