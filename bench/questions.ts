@@ -2,6 +2,7 @@
 import { question as bundleSize } from './bundle-size.ts'
 import { question as coldStart } from './cold-start.ts'
 import { question as encodeJson } from './encode-json.ts'
+import { question as encodeProfile } from './encode-profile.ts'
 import { question as encodeProtobuf } from './encode-protobuf.ts'
 import { question as fanOut } from './fan-out.ts'
 import { question as flushBlock } from './flush-block.ts'
@@ -23,6 +24,7 @@ import { question as wireSize } from './wire-size.ts'
 
 export const QUESTIONS: readonly Question[] = [
   encodeProtobuf,
+  encodeProfile,
   encodeJson,
   pipelineCpu,
   pipelineHttp,

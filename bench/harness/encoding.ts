@@ -13,7 +13,7 @@ import { encodedSide } from './pipelines.ts'
 import type { Bench, Line, StartTurns } from './question.ts'
 import { turnsRatioLine } from './turns.ts'
 
-const BATCH_SPANS = 512
+export const BATCH_SPANS = 512
 const SEGMENT_BYTES = 64 * 1024
 const TURN_MICROS = 50_000
 const TURNS = 40
@@ -63,7 +63,7 @@ class Records implements RecordSink, RecordTable {
 }
 
 /** As under the processor: a body goes into the memory of the one before, which has been sent. */
-function ourSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
+export function ourSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
   const encoder = encodedSide(new OTLPTraceExporter({ encoding })).createEncoder()
   const records = new Records()
   let memory = new Uint8Array()
@@ -128,20 +128,25 @@ export function encodingTurns(encoding: Encoding): StartTurns {
       if (countIn(serialize(batch)) !== batch.length)
         throw new Error(`${variant}: spans are missing from the request`)
     }
-    const turn = (): number => {
-      const start = cpuMicros()
-      let passes = 0
-      let used = 0
-      do {
-        for (const batch of batches) serialize(batch)
-        passes++
-        used = cpuMicros() - start
-      } while (used < TURN_MICROS)
-      return used / (passes * batches.length * BATCH_SPANS)
-    }
-    for (const end = cpuMicros() + (millis as number) * 1000; cpuMicros() < end; ) turn()
-    return turn
+    return warmTurn(() => batches.forEach(serialize), batches.length * BATCH_SPANS, millis as number)
   }
+}
+
+/** Warms up for so long, then answers what the work costs, turn by turn: CPU microseconds per span. */
+export function warmTurn(work: () => void, spans: number, warmUpMillis: number): () => number {
+  const turn = (): number => {
+    const start = cpuMicros()
+    let passes = 0
+    let used = 0
+    do {
+      work()
+      passes++
+      used = cpuMicros() - start
+    } while (used < TURN_MICROS)
+    return used / (passes * spans)
+  }
+  for (const end = cpuMicros() + warmUpMillis * 1000; cpuMicros() < end; ) turn()
+  return turn
 }
 
 export interface EncodingCase {

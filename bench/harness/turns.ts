@@ -111,7 +111,7 @@ export function turnsFlatLine(label: string, rounds: readonly Turns[], variants:
   }
 }
 
-function mediansOf(rounds: readonly Turns[], variants: readonly string[]): Record<string, number[]> {
+export function mediansOf(rounds: readonly Turns[], variants: readonly string[]): Record<string, number[]> {
   return Object.fromEntries(
     variants.map((variant) => [variant, rounds.map((turns) => median(turns[variant] as number[]))]),
   )
