@@ -22,7 +22,10 @@ export type { SpoolCount, SpoolStats } from './spool/store.ts'
 export interface SpoolOptions {
   /** Where files are kept; made, for its owner only, if it is not there. Processes may share it. Required. */
   readonly directory: string
-  /** How much all files together may take, in bytes; beyond that the oldest go. Default 256 MiB. */
+  /**
+   * How much all files together may take, in bytes; beyond that the oldest go. Where processes share the directory, what the
+   * others have done in the last second may not be heeded yet. Default 256 MiB.
+   */
   readonly maxBytes?: number | undefined
   /** How old a file may become, in milliseconds. Default a day. */
   readonly maxAgeMillis?: number | undefined

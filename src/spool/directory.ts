@@ -11,7 +11,7 @@ import * as calls from './calls.ts'
 import { quietly, unlessGone } from './calls.ts'
 import { DurableDirectory, syncDirectory, writeFile } from './durable.ts'
 import { Inventory, type SizedEntry, type Waiting } from './inventory.ts'
-import { type Entry, Names } from './names.ts'
+import { type Entry, Names, parseName } from './names.ts'
 import { countSpans } from './request.ts'
 
 /** The bounds on what lies in the directory. */
@@ -33,7 +33,7 @@ export interface DirectoryListener {
 
 /** A file that is ours to send, and nobody else's. */
 export interface Claim {
-  readonly entry: Entry
+  readonly entry: SizedEntry
   readonly body: Uint8Array
   readonly spanCount: number
 }
@@ -54,7 +54,7 @@ export class SpoolDirectory {
   /** Names with us in them that are being written or sent: what else has us in its name was left behind by an error. */
   readonly #inUse = new Set<string>()
   /** Those of them that have been sent and could not be removed. */
-  readonly #sent = new Set<string>()
+  readonly #sent = new Map<string, SizedEntry>()
   /** Until when a name is left alone. */
   readonly #stuckUntil = new Map<string, number>()
 
@@ -65,7 +65,7 @@ export class SpoolDirectory {
     this.#inventory = new Inventory(limits.directory, (name) => listener.foreign(name))
   }
 
-  /** What waited when it was last looked at. */
+  /** What waits, as far as is known. */
   get waiting(): Waiting {
     return this.#inventory.waiting
   }
@@ -83,29 +83,25 @@ export class SpoolDirectory {
     try {
       for (const { base, body } of named) yield* this.#write(base, body)
     } catch (error) {
-      for (const { base } of named) {
-        yield* quietly(calls.unlink(this.#path(base)))
-        this.#inventory.takenBack(base)
-      }
+      for (const { base, body } of named) yield* quietly(this.#remove(entryOf(base, body.length)))
       throw error
     }
   }
 
   *#write(base: string, body: Uint8Array): Steps<void> {
-    const name = this.#names.temporary(base)
-    const temporary = this.#path(name)
-    this.#inUse.add(name)
+    const temporary = entryOf(this.#names.temporary(base), body.length)
+    this.#inUse.add(temporary.name)
+    this.#inventory.add(temporary)
     try {
-      yield* writeFile(temporary, body)
-      yield* calls.rename(temporary, this.#path(base))
+      yield* writeFile(this.#path(temporary.name), body)
+      yield* this.#rename(temporary, entryOf(base, body.length))
     } catch (error) {
-      yield* quietly(calls.unlink(temporary))
+      yield* quietly(this.#remove(temporary))
       throw error
     } finally {
-      this.#inUse.delete(name)
+      this.#inUse.delete(temporary.name)
     }
     yield* syncDirectory(this.#limits.directory)
-    this.#inventory.added(base, body.length)
   }
 
   /**
@@ -114,18 +110,22 @@ export class SpoolDirectory {
    * @param last - Names that are taken only when there is nothing else.
    */
   *claim(last: ReadonlySet<string>): Steps<Claim | undefined> {
-    const entries = yield* this.#inventory.list()
-    const ready: SizedEntry[] = []
-    for (const entry of entries) {
-      if (this.#sent.has(entry.name)) yield* quietly(this.#removeSent(entry))
-      else if (yield* quietly(this.#evictIfOld(entry))) continue
-      else if (entry.kind !== 'set-aside' && !this.#isInUse(entry)) ready.push(entry)
+    for (const entry of [...this.#sent.values()]) yield* quietly(this.#removeSent(entry))
+    const hasLooked = yield* this.#inventory.lookIfDue()
+    const isFirst = ({ base }: Entry) => !last.has(base)
+    let claim = yield* this.#claimOneOf(isFirst)
+    if (claim === undefined && !hasLooked) {
+      // Somebody else may have written something since.
+      yield* this.#inventory.look()
+      claim = yield* this.#claimOneOf(isFirst)
     }
-    const inOrder = [
-      ...ready.filter(({ base }) => !last.has(base)),
-      ...ready.filter(({ base }) => last.has(base)),
-    ]
-    for (const entry of inOrder) {
+    return claim ?? (yield* this.#claimOneOf((entry) => !isFirst(entry)))
+  }
+
+  *#claimOneOf(isMeant: (entry: Entry) => boolean): Steps<Claim | undefined> {
+    yield* this.#giveUpOldest(() => false)
+    for (const entry of this.#inventory.oldestFirst()) {
+      if (entry.kind === 'set-aside' || !isMeant(entry) || this.#isInUse(entry)) continue
       const claim = yield* this.#claim(entry)
       if (claim !== undefined) return claim
     }
@@ -133,9 +133,9 @@ export class SpoolDirectory {
   }
 
   /** It waits again, for whoever comes next. */
-  *release(entry: Entry): Steps<void> {
+  *release(entry: SizedEntry): Steps<void> {
     try {
-      yield* unlessGone(calls.rename(this.#path(entry.name), this.#path(entry.base)))
+      yield* unlessGone(this.#rename(entry, entryOf(entry.base, entry.size)))
     } finally {
       this.#inUse.delete(entry.name)
     }
@@ -143,29 +143,48 @@ export class SpoolDirectory {
 
   /** It has been sent. Nobody sends it again, even if it cannot be removed. */
   *remove({ entry }: Claim): Steps<void> {
-    this.#sent.add(entry.name)
+    this.#sent.set(entry.name, entry)
     yield* this.#removeSent(entry)
   }
 
   /** It will not be sent: whoever runs this may want to look at it. */
-  *setAside({ name, base }: Entry, why: string): Steps<void> {
-    const aside = this.#names.setAside(base)
-    this.#inUse.delete(name)
+  *setAside(entry: SizedEntry, why: string): Steps<void> {
+    const aside = entryOf(this.#names.setAside(entry.base), entry.size)
+    this.#inUse.delete(entry.name)
     try {
-      yield* unlessGone(calls.rename(this.#path(name), this.#path(aside)))
+      yield* unlessGone(this.#rename(entry, aside))
     } catch {
-      this.#leave(name, why)
+      this.#leave(entry.name, why)
       return
     }
-    this.#inventory.gone(base)
-    this.#listener.setAside(aside, why)
+    this.#listener.setAside(aside.name, why)
   }
 
-  *#removeSent({ name, base }: Entry): Steps<void> {
-    yield* unlessGone(calls.unlink(this.#path(name)))
-    this.#sent.delete(name)
-    this.#inUse.delete(name)
-    this.#inventory.gone(base)
+  *#removeSent(entry: SizedEntry): Steps<void> {
+    yield* unlessGone(this.#remove(entry))
+    this.#sent.delete(entry.name)
+    this.#inUse.delete(entry.name)
+  }
+
+  *#rename(from: SizedEntry, to: SizedEntry): Steps<void> {
+    yield* this.#heedGone(from, calls.rename(this.#path(from.name), this.#path(to.name)))
+    this.#inventory.remove(from)
+    this.#inventory.add(to)
+  }
+
+  *#remove(entry: SizedEntry): Steps<void> {
+    yield* this.#heedGone(entry, calls.unlink(this.#path(entry.name)))
+    this.#inventory.remove(entry)
+  }
+
+  /** What is found to be gone is known to be: others share the directory. */
+  *#heedGone(entry: SizedEntry, steps: Steps<void>): Steps<void> {
+    try {
+      yield* steps
+    } catch (error) {
+      if (calls.codeOf(error) === 'ENOENT') this.#inventory.remove(entry)
+      throw error
+    }
   }
 
   #leave(name: string, why: string): void {
@@ -193,54 +212,52 @@ export class SpoolDirectory {
     const { directory, maxBytes } = this.#limits
     if (bytes > maxBytes)
       throw new RangeError(`a batch of ${bytes} bytes exceeds the maxBytes of ${directory}`)
-    const entries = yield* this.#inventory.list()
-    let total = entries.reduce((sum, { size }) => sum + size, bytes)
+    yield* this.#inventory.lookIfDue()
+    const isFull = () => this.#inventory.bytes + bytes > maxBytes
+    const failure = yield* this.#giveUpOldest(isFull)
+    if (failure !== undefined && isFull()) throw failure
+  }
+
+  /** The oldest go while there is no room, and while they are too old. Answers with what kept one from going, if anything. */
+  *#giveUpOldest(isFull: () => boolean): Steps<unknown> {
     let failure: unknown
-    for (const entry of entries) {
+    for (const entry of this.#inventory.oldestFirst()) {
+      if (!isFull() && Date.now() - entry.writtenAt <= this.#limits.maxAgeMillis) break
+      if (this.#isInUse(entry)) continue
       try {
-        if (yield* this.#evictIfOld(entry)) total -= entry.size
-        else if (total > maxBytes && !this.#isInUse(entry) && (yield* this.#evict(entry))) total -= entry.size
+        yield* this.#evict(entry)
       } catch (error) {
         failure = error
       }
     }
-    if (failure !== undefined && total > maxBytes) throw failure
-  }
-
-  *#evictIfOld(entry: SizedEntry): Steps<boolean> {
-    const isOld = Date.now() - entry.writtenAt > this.#limits.maxAgeMillis
-    return isOld && !this.#isInUse(entry) && (yield* this.#evict(entry))
+    return failure
   }
 
   /** It is gone when this returns, whoever has removed it. */
-  *#evict({ name, kind, size }: SizedEntry): Steps<true> {
-    const path = this.#path(name)
-    const body = yield* quietly(calls.readFile(path))
+  *#evict(entry: SizedEntry): Steps<void> {
+    const body = yield* quietly(calls.readFile(this.#path(entry.name)))
     try {
-      yield* calls.unlink(path)
+      yield* this.#remove(entry)
     } catch (error) {
       // Else somebody was faster.
       if (calls.codeOf(error) !== 'ENOENT') throw error
-      return true
+      return
     }
-    if (kind === 'ready' || kind === 'claimed') this.#inventory.count(-1, -size)
     this.#listener.evicted((body && countSpans(body)) ?? 0)
-    return true
   }
 
   *#claim(found: SizedEntry): Steps<Claim | undefined> {
     if (this.#isStuck(found.name)) return undefined
-    const name = this.#names.claimed(found.base)
-    const entry: SizedEntry = { ...found, name, kind: 'claimed' }
+    const entry = entryOf(this.#names.claimed(found.base), found.size)
+    const { name } = entry
     this.#inUse.add(name)
     try {
-      yield* calls.rename(this.#path(found.name), this.#path(name))
+      yield* this.#rename(found, entry)
     } catch (error) {
       this.#inUse.delete(name)
       if (calls.codeOf(error) !== 'ENOENT') this.#leave(found.name, `it cannot be claimed (${nameOf(error)})`)
       return undefined
     }
-    if (found.kind === 'temporary') this.#inventory.count(1, found.size)
     let body: Uint8Array
     try {
       body = yield* calls.readFile(this.#path(name))
@@ -255,7 +272,7 @@ export class SpoolDirectory {
   }
 
   /** The file need not be to blame, but what it takes to read one: then it waits again. */
-  *#unread(entry: Entry, error: unknown): Steps<void> {
+  *#unread(entry: SizedEntry, error: unknown): Steps<void> {
     const why = `it cannot be read (${nameOf(error)})`
     if (UNREADABLE.includes(nameOf(error))) {
       yield* this.setAside(entry, why)
@@ -265,6 +282,10 @@ export class SpoolDirectory {
     // Else somebody was faster.
     if (calls.codeOf(error) !== 'ENOENT') this.#leave(entry.base, why)
   }
+}
+
+function entryOf(name: string, size: number): SizedEntry {
+  return { ...(parseName(name) as Entry), size }
 }
 
 function nameOf(error: unknown): string {

@@ -24,7 +24,7 @@ export interface SpoolStats {
   readonly evicted: SpoolCount
   /** Torn, unreadable, or refused by the backend for good: renamed to `*.set-aside` by this process. */
   readonly setAside: { readonly files: number }
-  /** What waited in the directory when this process last looked, whoever wrote it. */
+  /** What waited in the directory when this process last looked, whoever wrote it, and what it has done since. */
   readonly waiting: { readonly files: number; readonly bytes: number }
 }
 
@@ -56,7 +56,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
     return monotonicNow() >= this.#pausedUntil
   }
 
-  /** What waited when it was last looked at. */
+  /** What waits, as far as is known. */
   get waiting(): Waiting {
     return this.#directory.waiting
   }

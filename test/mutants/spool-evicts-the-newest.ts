@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 export default {
   why: 'the spool: the newest file is pushed out first',
   file: 'src/spool/inventory.ts',
-  find: '(a, b) => a.writtenAt - b.writtenAt',
-  replace: '(a, b) => b.writtenAt - a.writtenAt',
+  find: 'return a.writtenAt - b.writtenAt',
+  replace: 'return b.writtenAt - a.writtenAt',
   tests: ['test/model/spool.test.ts'],
 } satisfies Mutant

@@ -179,6 +179,7 @@ const weighted: [number, fc.Arbitrary<SpoolCommand>][] = [
           inode.isSynced = true
           const name = isTorn ? `${Date.now()}-${'0'.repeat(15)}1.otlp.pb` : 'notes.txt'
           world.disk.files.set(name, inode)
+          if (isTorn) world.files.appeared(inode)
         },
         () => true,
       ),

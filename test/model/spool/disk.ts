@@ -38,7 +38,6 @@ export interface DiskListener {
   unlinking(user: DiskUser, name: string, inode: Inode): void
   /** All that this user has renamed so far is there to stay. */
   directorySynced(user: DiskUser): void
-  listed(user: DiskUser): void
   read(name: string, inode: Inode, body: Buffer): void
   died(user: DiskUser): void
 }
@@ -171,10 +170,7 @@ export class Disk {
       this.files.delete(name)
       this.#undo.push(() => this.files.set(name, inode))
     },
-    readdir: (user) => {
-      this.#listener.listed(user)
-      return [...this.files.keys()]
-    },
+    readdir: () => [...this.files.keys()],
     stat: (_, [path]) => ({ size: this.#at(nameIn(path)).data.length }),
     readFile: (_, [path]) => {
       const name = nameIn(path)

@@ -10,6 +10,9 @@ import type { SpoolSettings } from './settings.ts'
 /** Nobody who lives makes a claim last longer, in milliseconds. */
 const ABANDONED_AFTER_MILLIS = 120_000
 
+/** What others do to the directory is known so much later at most, in milliseconds. */
+const KNOWN_AFTER_MILLIS = 1000
+
 /** What one process has done. */
 export interface Deeds {
   /** Spans of its own in files that are there to stay: no more may be reported as spooled. */
@@ -20,8 +23,15 @@ export interface Deeds {
   leftovers: number
   /** Renamed, not yet known to stay. */
   renamed: Inode[]
-  /** When it last looked into the directory. */
-  listedAt: number
+}
+
+/** Something that was done to the directory. */
+interface Change {
+  /** `undefined` is none of the processes. */
+  readonly user: DiskUser | undefined
+  readonly inode: Inode
+  readonly at: number
+  readonly isGone: boolean
 }
 
 export class ExpectedFiles {
@@ -36,27 +46,34 @@ export class ExpectedFiles {
   readonly #halved = new Map<Inode, DiskUser>()
   /** Who sends a file. */
   readonly #sending = new Map<Inode, DiskUser>()
-  readonly #changedAt = new Map<Inode, number>()
+  /** What not everybody knows yet. */
+  #changes: Change[] = []
   readonly #settings: SpoolSettings
   readonly #violate: (message: string) => void
-  #tick = 0
+  readonly #clock: { readonly now: number }
 
-  constructor(settings: SpoolSettings, violate: (message: string) => void) {
+  constructor(settings: SpoolSettings, clock: { readonly now: number }, violate: (message: string) => void) {
     this.#settings = settings
+    this.#clock = clock
     this.#violate = violate
   }
 
   of(user: DiskUser): Deeds {
     let deeds = this.#deeds.get(user)
     if (deeds === undefined) {
-      deeds = { kept: new Set(), evictedFiles: 0, evictedSpans: 0, leftovers: 0, renamed: [], listedAt: 0 }
+      deeds = { kept: new Set(), evictedFiles: 0, evictedSpans: 0, leftovers: 0, renamed: [] }
       this.#deeds.set(user, deeds)
     }
     return deeds
   }
 
+  /** Somebody else has put a file there. */
+  appeared(inode: Inode): void {
+    this.#changed(undefined, inode, false)
+  }
+
   renamed(user: DiskUser, from: string, to: string, inode: Inode): void {
-    this.#changedAt.set(inode, ++this.#tick)
+    this.#changed(user, inode, false)
     const kinds = [parseName(from)?.kind, parseName(to)?.kind]
     if (kinds[0] === 'temporary' && kinds[1] === 'ready') {
       if (!inode.isSynced) this.#violate('a file got its name before it was synced')
@@ -65,11 +82,33 @@ export class ExpectedFiles {
     if (kinds[1] === 'ready' && parseName(from)?.base !== to) this.#violate(`${from} was renamed to ${to}`)
   }
 
-  /** The files take `maxBytes`, and for each process what it writes and what it sends. */
-  checkBounds(disk: Disk): void {
+  /**
+   * The files take `maxBytes`, and for each process what it writes and what it sends, and what the others did that who has
+   * just written a file need not know.
+   */
+  checkBounds(user: DiskUser, from: string, inode: Inode, disk: Disk): void {
+    if (parseName(from)?.kind !== 'temporary' || this.#isHalfOfWhole(user, inode, disk)) return
     const { maxBytes, maxBodyBytes } = this.#settings
-    const bytes = bytesOn(disk)
+    const bytes = bytesOn(disk) - this.#unknownBytes(user, false)
     if (bytes > maxBytes + 4 * maxBodyBytes) this.#violate(`the spool takes ${bytes} bytes`)
+  }
+
+  #changed(user: DiskUser | undefined, inode: Inode, isGone: boolean): void {
+    const { now } = this.#clock
+    this.#changes = this.#changes.filter(({ at }) => now - at < KNOWN_AFTER_MILLIS)
+    this.#changes.push({ user, inode, at: now, isGone })
+  }
+
+  /** What the others did, and it need not know; and what it did itself just now, perhaps while it did something else. */
+  #unknown(user: DiskUser): Change[] {
+    const { now } = this.#clock
+    return this.#changes.filter(({ user: doer, at }) => now - at < (doer === user ? 1 : KNOWN_AFTER_MILLIS))
+  }
+
+  #unknownBytes(user: DiskUser, isGone: boolean): number {
+    const changes = this.#unknown(user).filter((change) => change.user !== user && change.isGone === isGone)
+    const inodes = new Set(changes.map(({ inode }) => inode))
+    return [...inodes].reduce((sum, { data }) => sum + data.length, 0)
   }
 
   directorySynced(user: DiskUser): void {
@@ -82,14 +121,11 @@ export class ExpectedFiles {
     }
   }
 
-  listed(user: DiskUser): void {
-    this.of(user).listedAt = this.#tick
-  }
-
   /** A file is about to be removed. */
   unlinking(user: DiskUser, name: string, inode: Inode, disk: Disk, now: number): void {
     const entry = parseName(name)
     const isOwn = entry?.owner?.includes(`-${user.pid}-`) === true
+    this.#changed(user, inode, true)
     if (entry === undefined) this.#violate(`${name}, which is not the spool's, was removed`)
     else if (entry.kind === 'temporary' && isOwn) this.of(user).leftovers++
     else if (entry.kind === 'claimed' && isOwn && this.#taken.get(inode) === user) return
@@ -120,13 +156,12 @@ export class ExpectedFiles {
     if (sender?.isAlive && entry.kind === 'claimed')
       this.#violate(`${name} was evicted while it was being sent`)
     if (now - entry.writtenAt <= maxAgeMillis) {
-      const total = this.#settings.maxBodyBytes + bytesOn(disk)
+      const total = this.#settings.maxBodyBytes + bytesOn(disk) + this.#unknownBytes(user, true)
       if (total <= maxBytes) this.#violate(`${name} was evicted from a spool of ${total} bytes`)
-      const { listedAt } = this.of(user)
+      const unknown = new Set(this.#unknown(user).map((change) => change.inode))
       for (const [other, { data }] of disk.files) {
         const older = parseName(other)
-        const hasChanged = (this.#changedAt.get(disk.files.get(other)!) ?? 0) > listedAt
-        if (older?.kind !== 'ready' || hasChanged || data.length === 0) continue
+        if (older?.kind !== 'ready' || unknown.has(disk.files.get(other)!) || data.length === 0) continue
         if (older.writtenAt < entry.writtenAt) this.#violate(`${name} was evicted before ${other}`)
       }
     }

@@ -58,7 +58,7 @@ export class SpoolWorld implements DiskListener {
   constructor(settings: SpoolSettings, divert: Divert) {
     this.settings = settings
     this.#divert = divert
-    this.files = new ExpectedFiles(settings, (message) => this.#violations.push(message))
+    this.files = new ExpectedFiles(settings, this.clock, (message) => this.#violations.push(message))
     this.clock.install()
     this.#restore = this.#disguise()
     divert(this.disk)
@@ -184,7 +184,7 @@ export class SpoolWorld implements DiskListener {
   renamed(user: SpoolProcess, from: string, to: string, inode: Inode): void {
     this.note(`${user.pid} renames ${from} to ${to}`)
     this.files.renamed(user, from, to, inode)
-    if (this.wasAlwaysWell) this.files.checkBounds(this.disk)
+    if (this.wasAlwaysWell) this.files.checkBounds(user, from, inode, this.disk)
   }
 
   unlinking(user: SpoolProcess, name: string, inode: Inode): void {
@@ -195,10 +195,6 @@ export class SpoolWorld implements DiskListener {
   directorySynced(user: SpoolProcess): void {
     this.files.directorySynced(user)
     this.lastSeen = 'written'
-  }
-
-  listed(user: SpoolProcess): void {
-    this.files.listed(user)
   }
 
   read(name: string, inode: Inode, body: Buffer): void {
