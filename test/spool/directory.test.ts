@@ -242,7 +242,7 @@ test('flushSync begins no batch after its time, however slow the disk is', async
 
 describe('a batch on its way back', () => {
   it('is left alone where it cannot be claimed just now, with one warning, and delivered a minute later', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] })
+    vi.useFakeTimers({ toFake: ['performance'], shouldAdvanceTime: true })
     const { directory, exporter, collector } = await spoolHolding(3)
     const lines = captureDiag()
     fail('rename file', 'EBUSY')
@@ -266,7 +266,7 @@ describe('a batch on its way back', () => {
   it.each(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])(
     'waits again where reading it fails for want of something else (%s), and is delivered a minute later',
     async (code) => {
-      vi.useFakeTimers({ toFake: ['performance'] })
+      vi.useFakeTimers({ toFake: ['performance'], shouldAdvanceTime: true })
       const { directory, exporter, collector } = await spoolHolding(3)
       const lines = captureDiag()
       fail('readFile claim', code)
@@ -379,7 +379,7 @@ describe('a directory that is not there', () => {
   })
 
   it('counts as there only when that has worked, be it later', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] })
+    vi.useFakeTimers({ toFake: ['performance'], shouldAdvanceTime: true })
     const parent = temporaryDirectory()
     const directory = join(parent, 'spool')
     const { processor } = await spoolOf(3, directory)
