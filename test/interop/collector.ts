@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { freePort } from '../helpers/free-port.ts'
 import { decodeJson, type OtlpRequest } from '../helpers/otlp-schema.ts'
-import { freePort, type Program, startProgram } from './program.ts'
+import { type Program, startProgram } from './program.ts'
 import { collectorRecipe } from './recipes.ts'
 
 /** What a test may want otherwise, in the collector's own terms. */

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { freePort } from '../helpers/free-port.ts'
 import { type OtlpRequest, readJson } from '../helpers/otlp-schema.ts'
-import { freePort, type Program, startProgram } from './program.ts'
+import { type Program, startProgram } from './program.ts'
 import { jaegerRecipe } from './recipes.ts'
 
 /** A Jaeger that listens. It ends with the test. */

@@ -1,8 +1,6 @@
 /** Somebody else's server as a child process on loopback. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 
 const START_MILLIS = 30_000
 const STOP_MILLIS = 15_000
@@ -52,14 +50,4 @@ export async function startProgram(binary: string, args: string[], ready: string
       return end
     },
   }
-}
-
-/** A port of the loopback interface that nobody listens on just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

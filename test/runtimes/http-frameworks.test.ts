@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as elapsed } from 'node:timers/promises'
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { bundleProgram } from '../helpers/bundle.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { namesOf } from '../helpers/gates.ts'
 import { answersAfter, hangsAfterReading } from '../helpers/misbehaviours.ts'
 import { type Program, withProgram } from '../helpers/program.ts'
@@ -65,15 +66,6 @@ async function portOf(program: Program): Promise<string> {
 /** The names of the spans in each request to the collector. */
 function batches({ collector }: Program): string[][] {
   return collector.requests.map(({ body }) => namesOf(body).sort())
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 describe('HTTP frameworks', { timeout: 60_000 }, () => {

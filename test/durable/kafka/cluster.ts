@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort } from '../../interop/program.ts'
+import { freePort } from '../../helpers/free-port.ts'
 import { clients, jars, read } from './parts.ts'
 
 interface Partition {
