@@ -158,7 +158,8 @@ export interface RecordSink {
    */
   room?(): RecordRoom
   /**
-   * Takes `source[start, end)` as one record: copies it, unless it lies in the sink's own room. Runs no user code.
+   * Takes `source[start, end)` as one record: copies it, unless it lies in the sink's own room. What ends meanwhile, because
+   * making room for it runs user code, comes after it.
    * @param group - The resource and scope of the span, as numbered by the encoder.
    * @param flags - `FLAG_LOCAL_ROOT`, `FLAG_ERROR`.
    * @param traceHash - 32 bits of the trace id.

@@ -20,6 +20,9 @@ export interface BacklogLimits {
   readonly dropPolicy: 'oldest' | 'newest' | 'oldest-trace'
 }
 
+/** User code may end so many spans while room is made for one: code that ends one for each would never be done. */
+const MAX_LATE_SPANS = 10_000
+
 /** Where batches come from, and where they wait again. */
 export type BatchSource<Payload> = Pick<Backlog<Payload>, 'take' | 'putBack' | 'isParked' | 'parkedCount'>
 
@@ -35,12 +38,11 @@ export class Backlog<Payload> implements Admission {
   #newestSequence = -1
   /** Writes what does not fit any more, where the exporter has something to write it to. */
   spiller: Spiller | undefined
-  /**
-   * Spans that end while room is made: framing may run user code, and so may a meter that counts what is dropped. The
-   * span in front of them is not in yet.
-   */
-  #late: ReadableSpan[] | undefined
+  /** While it does: framing what it writes may run user code. The span that needs the room is not in its place yet. */
   #isRelieving = false
+  /** Spans that have ended meanwhile. They come in after it. */
+  readonly #late: ReadableSpan[] = []
+  #isTakingLate = false
 
   constructor(
     createQueue: (admission: Admission) => SpanQueue<Payload>,
@@ -89,20 +91,18 @@ export class Backlog<Payload> implements Admission {
 
   /** Takes in a span that just ended, or counts why not. Never throws. */
   offer(span: ReadableSpan): void {
-    if (this.#late !== undefined) {
+    if (!this.#isRelieving) {
+      this.#offer(span)
+      this.#takeLate()
+    } else if (this.#late.length < MAX_LATE_SPANS) {
       this.#late.push(span)
-      return
-    }
-    try {
-      this.#queue.offer(span)
-    } catch (cause) {
-      this.#ledger.spanRefused('encode_error')
-      this.#onEncodeError(cause)
+    } else {
+      this.#refuse('queue_full')
     }
   }
 
   admit(bytes: number): number {
-    if (this.#exceeds(1, bytes) && !this.#undisturbed(() => this.#makeRoomFor(bytes))) return REFUSED
+    if (this.#exceeds(1, bytes) && !this.#makeRoomFor(bytes)) return REFUSED
     this.#ledger.ended++
     return ++this.#newestSequence
   }
@@ -141,11 +141,12 @@ export class Backlog<Payload> implements Admission {
     this.#parked.splice(place === -1 ? this.#parked.length : place, 0, batch)
     this.#parkedSpans += batch.count
     this.#parkedBytes += batch.bytes
-    if (!this.#exceeds(0, 0)) return
-    this.#undisturbed(() => {
+    try {
       this.#relieve(0, 0)
+    } finally {
       this.#makeRoom(0, 0)
-    })
+      this.#takeLate()
+    }
   }
 
   isParked(batch: Batch<Payload>): boolean {
@@ -170,6 +171,24 @@ export class Backlog<Payload> implements Admission {
 
   whenReady(): Promise<void> | undefined {
     return this.#queue.whenReady()
+  }
+
+  #offer(span: ReadableSpan): void {
+    try {
+      this.#queue.offer(span)
+    } catch (cause) {
+      this.#refuse('encode_error')
+      this.#onEncodeError(cause)
+    }
+  }
+
+  #takeLate(): void {
+    if (this.#isTakingLate || this.#isRelieving) return
+    this.#isTakingLate = true
+    // More may come meanwhile.
+    for (let i = 0; i < this.#late.length; i++) this.#offer(this.#late[i] as ReadableSpan)
+    this.#late.length = 0
+    this.#isTakingLate = false
   }
 
   /** Answers whether the span may come in. */
@@ -205,23 +224,6 @@ export class Backlog<Payload> implements Admission {
     }
   }
 
-  /** Lets spans that end meanwhile come in later: what is about to be appended could be overwritten by them. */
-  #undisturbed<Result>(work: () => Result): Result {
-    if (this.#late !== undefined) return work()
-    const late: ReadableSpan[] = []
-    this.#late = late
-    try {
-      return work()
-    } finally {
-      this.#late = undefined
-      if (late.length > 0) {
-        queueMicrotask(() => {
-          for (const span of late) this.offer(span)
-        })
-      }
-    }
-  }
-
   #makeRoom(count: number, bytes: number): void {
     while (this.count + count > this.#limits.maxQueueSize) this.#dropOldest('queue_full')
     while (this.bytes + bytes > this.#limits.maxQueueBytes) this.#dropOldest('queue_bytes_full')
@@ -242,12 +244,12 @@ export class Backlog<Payload> implements Admission {
     }
     const { bytes, firstSequence } = parked
     parked.dropOldest()
-    this.#ledger.spanDropped(reason, firstSequence, 'parked')
     this.#parkedSpans--
     this.#parkedBytes -= bytes - parked.bytes
     if (parked.count === 0) {
-      parked.release()
       this.#parked.shift()
+      parked.release()
     }
+    this.#ledger.spanDropped(reason, firstSequence, 'parked')
   }
 }

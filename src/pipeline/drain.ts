@@ -305,12 +305,12 @@ export class DrainLoop<Payload> {
     if (this.#closed !== undefined) return this.#closed
     this.#isClosing = true
     this.#schedule?.cancel()
-    this.#books.metrics?.shutdown()
     this.#closed = Promise.resolve()
     flushSync(this.#lease, this.#sender, this.#books.spiller, NO_TIME_LEFT)
     this.#lease.drop()
     this.#page.close()
     this.#backlog.dropAll('shutdown_timeout')
+    this.#books.metrics?.shutdown()
     this.#attempt?.end()
     this.#wait.interrupt()
     this.#closed = this.#hooks.shutdown()

@@ -7,6 +7,7 @@ import type { ComponentDescription, DropReason, ExportError } from '../types.ts'
 import { monotonicNow } from './deadline.ts'
 import type { DropPlace } from './ledger.ts'
 import { describe, log } from './report.ts'
+import { Announcement } from './wait.ts'
 
 const PROCESSOR_TYPE = 'batching_span_processor'
 
@@ -50,6 +51,9 @@ export class SdkMetrics {
   readonly #exported
   readonly #duration
   readonly #stopObserving: () => void
+  readonly #dropsOfProcessor = new Map<DropReason, number>()
+  readonly #dropsOfExporter = new Map<DropReason, number>()
+  readonly #dropsRecorded = new Announcement(() => this.#recordDrops())
 
   constructor(meterProvider: MeterProvider, subject: MetricsSubject) {
     const { maxQueueSize, exporter, queueSize } = subject
@@ -92,12 +96,15 @@ export class SdkMetrics {
     subject.measureExporter(meter, this.#exporter)
   }
 
-  /** Spans were given up. Those that are out are counted where their export ends. */
+  /**
+   * Spans were given up. Those that are out are counted where their export ends. The meter hears of it after the code that is
+   * running: it is the user's, who may end spans in it, while one that has just ended is not in its place yet.
+   */
   dropped(reason: DropReason, count: number, place: DropPlace): void {
     if (place === 'lease') return
-    const [counter, attributes] =
-      place === 'parked' ? [this.#exported, this.#exporter] : [this.#processed, this.#processor]
-    contain(() => counter.add(count, { ...attributes, 'error.type': reason }))
+    const drops = place === 'parked' ? this.#dropsOfExporter : this.#dropsOfProcessor
+    drops.set(reason, (drops.get(reason) ?? 0) + count)
+    this.#dropsRecorded.makeSoon()
   }
 
   attemptEnded(startedAt: number, error: ExportError | undefined): void {
@@ -138,8 +145,23 @@ export class SdkMetrics {
     contain(() => this.#leave(count))
   }
 
+  /** Records what is not recorded yet: the meter may be shut down next. */
   shutdown(): void {
     contain(this.#stopObserving)
+    this.#recordDrops()
+  }
+
+  #recordDrops(): void {
+    const counted = [
+      { drops: this.#dropsOfProcessor, counter: this.#processed, attributes: this.#processor },
+      { drops: this.#dropsOfExporter, counter: this.#exported, attributes: this.#exporter },
+    ]
+    for (const { drops, counter, attributes } of counted) {
+      const entries = [...drops]
+      drops.clear()
+      for (const [reason, count] of entries)
+        contain(() => counter.add(count, { ...attributes, 'error.type': reason }))
+    }
   }
 
   #leave(count: number): void {

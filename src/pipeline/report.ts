@@ -4,8 +4,9 @@
  */
 import { diag } from '@opentelemetry/api'
 import type { DropReason, ExportError, ExportResult } from '../types.ts'
-import { monotonicNow, startTimer } from './deadline.ts'
+import { monotonicNow } from './deadline.ts'
 import { suppressTracing } from './suppress.ts'
+import { Announcement } from './wait.ts'
 
 /** A drop as `onDrop` hears of it. */
 export interface Drop {
@@ -29,11 +30,10 @@ const MAX_SCOPES_TOLD = 5
 export class Reporter {
   readonly #callbacks: ReportCallbacks
   readonly #drops = new Map<DropReason, number>()
+  readonly #dropsReported = new Announcement(() => this.#reportDrops())
   readonly #quietUntil = new Map<string, number>()
   readonly #brokenCallbacks = new Set<string>()
   #lastError: ExportError | undefined
-  #isReportingDrops = false
-  #willReportDrops = false
 
   constructor(callbacks: ReportCallbacks) {
     this.#callbacks = callbacks
@@ -46,8 +46,8 @@ export class Reporter {
 
   /** Takes note of a drop. `onDrop` hears of it after the code that is running, once for all drops of a reason. */
   dropped(reason: DropReason, count: number): void {
-    this.#reportDropsSoon()
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count)
+    this.#dropsReported.makeSoon()
   }
 
   /**
@@ -109,32 +109,9 @@ export class Reporter {
   #reportDrops(): void {
     const drops = [...this.#drops]
     this.#drops.clear()
-    this.#isReportingDrops = true
     for (const [reason, count] of drops) {
       this.#warn(`drop ${reason}`, `dropped ${count} spans (${reason})`)
       this.#call('onDrop', () => this.#callbacks.onDrop?.({ reason, count }))
-    }
-    this.#isReportingDrops = false
-  }
-
-  /** What `onDrop` itself makes drop is told after the event loop has turned: it could go on for ever. */
-  #reportDropsSoon(): void {
-    if (this.#isReportingDrops) {
-      if (this.#drops.size === 0) this.#reportDropsLater()
-    } else if (!this.#willReportDrops) {
-      this.#willReportDrops = true
-      queueMicrotask(() => {
-        this.#willReportDrops = false
-        this.#reportDrops()
-      })
-    }
-  }
-
-  #reportDropsLater(): void {
-    try {
-      startTimer(() => this.#reportDrops(), 0)
-    } catch {
-      // A Worker outside a request has no timers. The next drop brings this one along.
     }
   }
 

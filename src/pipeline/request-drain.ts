@@ -301,10 +301,10 @@ export class RequestDrain<Payload> {
     const { active, backlog, books } = this.#shared
     if (this.#shared.isClosed) return
     this.#shared.isClosed = true
-    books.metrics?.shutdown()
     for (const { lease } of active) lease.drop()
     active.clear()
     backlog.dropAll('shutdown_timeout')
+    books.metrics?.shutdown()
     this.attempt?.end()
     await this.#hooks.shutdown()
   }

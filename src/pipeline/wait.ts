@@ -46,6 +46,46 @@ export class EventLoopTurns {
   }
 }
 
+/**
+ * Something that others are to hear of after the code that is running now, once, however often it comes up. What comes up
+ * while they hear it waits until the event loop has turned: it could go on for ever.
+ */
+export class Announcement {
+  #isDue = false
+  #isBeingMade = false
+  readonly #make: () => void
+
+  constructor(make: () => void) {
+    this.#make = make
+  }
+
+  makeSoon(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    if (!this.#isBeingMade) queueMicrotask(() => this.#makeNow())
+    else this.#makeLater()
+  }
+
+  #makeNow(): void {
+    this.#isDue = false
+    this.#isBeingMade = true
+    try {
+      this.#make()
+    } finally {
+      this.#isBeingMade = false
+    }
+  }
+
+  #makeLater(): void {
+    try {
+      startTimer(() => this.#makeNow(), 0)
+    } catch {
+      // A Worker outside a request has no timers. What comes up next brings this along.
+      this.#isDue = false
+    }
+  }
+}
+
 /** Work that is to be done after the code that is running now, once, however often it is asked for. */
 export class Soon {
   isPending = false

@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ProtobufEncoder } from '../../src/otlp/protobuf.ts'
 import { Arena } from '../../src/pipeline/arena.ts'
-import { Backlog } from '../../src/pipeline/backlog.ts'
-import { Ledger } from '../../src/pipeline/ledger.ts'
 import type { Admission } from '../../src/pipeline/queue.ts'
 import { LateEncodingRing, SpanRing } from '../../src/pipeline/ring.ts'
 import { TraceArena, TraceRing } from '../../src/pipeline/trace-queue.ts'
@@ -139,68 +137,115 @@ describe('the backlog', () => {
   })
 })
 
-describe('the backlog and a meter that ends spans', () => {
+/** Makes no room, but runs what it is given when it is asked to, as user code does while a batch is framed. */
+function spillerThatRuns(userCode: () => void): Spiller {
+  return {
+    isPossible: true,
+    bytes: 0,
+    firstSequence: Infinity,
+    countThrough: () => 0,
+    through() {},
+    async next() {},
+    relieve: userCode,
+    allSync() {},
+  }
+}
+
+describe('the backlog, where making room ends spans', () => {
   it.each([
     ['an arena', (admission: Admission) => new Arena(new ProtobufEncoder(), admission)],
     ['an arena by trace', (admission: Admission) => new TraceArena(new ProtobufEncoder(), admission)],
-  ])(
-    'B44: the span that pushed another out stays whole, and the meter’s comes after it: %s',
-    async (_, create) => {
-      let ended = 0
-      let due = 0
-      const ledger: Ledger = new Ledger(() => {
-        if (ended < due) backlog.offer(spanNamed(`of the meter ${ended++}`))
-      })
-      const limits = { maxQueueSize: 40, maxQueueBytes: 1_000_000, dropPolicy: 'oldest' } as const
-      const backlog = new Backlog(create, limits, ledger, () => {})
-      for (let i = 0; i < 100; i++) {
-        const before = ended
-        due = before + 1
-        backlog.offer(spanNamed(`span ${i}`, { attributes: { first: 'a'.repeat(500 + i), last: i } }))
-        if (ended > before) expect(ledger.ended).toBe(backlog.count + ledger.dropped.queue_full)
-        await Promise.resolve()
-      }
-      const { body } = backlog.take(1_000, Infinity)!.payload
-      const spans = decodeProtobuf(body).resourceSpans.flatMap(({ scopeSpans }) =>
-        scopeSpans.flatMap(({ spans }) => spans),
-      )
-      expect(new Set(spans.map(({ name }) => name)).size).toBe(40)
-      for (const { name, attributes } of spans) {
-        const [, number] = /^span (\d+)$/.exec(name) ?? []
-        const written = number && { first: 'a'.repeat(500 + Number(number)), last: Number(number) }
-        expect(attributes).toEqual(expectedAttributes(written || {}))
-      }
-      expect(ended).toBe(60)
-      expect(ledger.ended).toBe(160)
-    },
-  )
+  ])('B44: has them come in after the span that needs the room, which stays whole: %s', (_, create) => {
+    const { backlog, ledger } = openBacklog(create, { maxQueueSize: 40 })
+    let ended = 0
+    let due = 0
+    backlog.spiller = spillerThatRuns(() => {
+      if (ended < due) backlog.offer(spanNamed(`meanwhile ${ended++}`))
+    })
+    for (let i = 0; i < 100; i++) {
+      due = ended + 1
+      backlog.offer(spanNamed(`span ${i}`, { attributes: { first: 'a'.repeat(500 + i), last: i } }))
+      expect(ledger.ended).toBe(backlog.count + ledger.dropped.queue_full)
+    }
+    expect(ended).toBe(60)
+    const { body } = backlog.take(1_000, Infinity)!.payload
+    const spans = decodeProtobuf(body).resourceSpans.flatMap(({ scopeSpans }) =>
+      scopeSpans.flatMap(({ spans }) => spans),
+    )
+    expect(spans.map(({ name }) => name)).toEqual(
+      Array.from({ length: 20 }, (_, i) => [`span ${80 + i}`, `meanwhile ${40 + i}`]).flat(),
+    )
+    for (const { name, attributes } of spans) {
+      const [, number] = /^span (\d+)$/.exec(name) ?? []
+      const written = number && { first: 'a'.repeat(500 + Number(number)), last: Number(number) }
+      expect(attributes).toEqual(expectedAttributes(written || {}))
+    }
+  })
+
+  it('is done with that at some time, and counts those that it takes in no more', () => {
+    const { backlog, ledger } = openBacklog((admission) => new Arena(encoder(), admission), {
+      maxQueueSize: 1,
+    })
+    let ended = 0
+    backlog.spiller = spillerThatRuns(() => {
+      for (let i = 0; i < 2; i++) backlog.offer(spanNamed(`meanwhile ${ended++}`))
+    })
+    backlog.offer(spanNamed('first'))
+    backlog.offer(spanNamed('second'))
+    expect(ended).toBe(2 * 10_001)
+    expect(ledger).toMatchObject({ ended: 2 + ended, dropped: { queue_full: 2 + ended - 1 } })
+    expect(backlog.count).toBe(1)
+  })
+
+  it('takes them in after a batch that is put back, too', () => {
+    const { backlog, ledger } = openBacklog((admission) => new Arena(encoder(), admission), {
+      maxQueueSize: 3,
+    })
+    for (const name of names(2)) backlog.offer(spanNamed(name))
+    const batch = backlog.take(2, Infinity)!
+    for (const name of names(2, 'newer-')) backlog.offer(spanNamed(name))
+    let asked = 0
+    backlog.spiller = spillerThatRuns(() => {
+      if (asked++ === 0) backlog.offer(spanNamed('meanwhile'))
+    })
+    backlog.putBack(batch)
+    expect(namesOfBatch(backlog.take(9, Infinity)!)).toEqual(['newer-0', 'newer-1', 'meanwhile'])
+    expect(ledger).toMatchObject({ ended: 5, dropped: { queue_full: 2 } })
+    expect(asked).toBe(2)
+  })
+
+  it('is not asked to make room while it makes room', () => {
+    const { backlog } = openBacklog((admission) => new Arena(encoder(), admission), { maxQueueSize: 1 })
+    backlog.offer(spanNamed('first'))
+    const batch = backlog.take(1, Infinity)!
+    backlog.offer(spanNamed('second'))
+    let depth = 0
+    let asked = 0
+    backlog.spiller = spillerThatRuns(() => {
+      expect(++depth).toBe(1)
+      if (asked++ === 0) backlog.putBack(batch)
+      depth--
+    })
+    backlog.offer(spanNamed('third'))
+    expect(asked).toBe(1)
+    expect(namesOfBatch(backlog.take(1, Infinity)!)).toEqual(['third'])
+  })
 })
 
 describe('the backlog with a spiller', () => {
-  it('takes in what ends while room is made, and goes on, even if making room throws', async () => {
+  it('takes in what ends while room is made, and goes on, even if making room throws', () => {
     const { backlog, ledger, failures } = openBacklog((admission) => new Arena(encoder(), admission), {
       maxQueueSize: 1,
     })
     let isBroken = true
-    const spiller: Spiller = {
-      isPossible: true,
-      bytes: 0,
-      firstSequence: Infinity,
-      countThrough: () => 0,
-      through() {},
-      async next() {},
-      relieve() {
-        if (!isBroken) return
-        isBroken = false
-        backlog.offer(spanNamed('meanwhile'))
-        throw new Error('a getter threw')
-      },
-      allSync() {},
-    }
-    backlog.spiller = spiller
+    backlog.spiller = spillerThatRuns(() => {
+      if (!isBroken) return
+      isBroken = false
+      backlog.offer(spanNamed('meanwhile'))
+      throw new Error('a getter threw')
+    })
     backlog.offer(spanNamed('first'))
     backlog.offer(spanNamed('unlucky'))
-    await Promise.resolve()
     expect(backlog).toMatchObject({ count: 1, newestSequence: 1 })
     backlog.offer(spanNamed('afterwards'))
 

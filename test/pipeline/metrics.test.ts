@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -7,6 +8,8 @@ import {
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { BatchSpanProcessor, type BatchSpanProcessorOptions, OTLPTraceExporter } from '../../src/index.ts'
+import { decodeProtobuf } from '../helpers/otlp-schema.ts'
+import { spanNamed } from '../helpers/processors.ts'
 
 /** Answers each request in turn with the status, or else the body, that comes next. */
 function scriptedFetch(...answers: (number | Uint8Array)[]): typeof fetch {
@@ -199,4 +202,65 @@ test('B10: an instrument that throws breaks nothing', async () => {
   expect(await processor.flush()).toMatchObject({ exported: 2 })
   await processor.shutdown()
   expect(adds).toBe(1)
+})
+
+/** A provider of meters that run user code when they hear of drops. */
+function meterThatRuns(userCode: () => void): Pick<MeterProvider, 'getMeter'> {
+  return {
+    getMeter(name) {
+      const meter = meterProvider.getMeter(name)
+      const createCounter: typeof meter.createCounter = (...options) => {
+        const counter = meter.createCounter(...options)
+        return {
+          add(count, attributes) {
+            counter.add(count, attributes)
+            if (attributes?.['error.type'] !== undefined) userCode()
+          },
+        }
+      }
+      return Object.assign(Object.create(meter), { createCounter })
+    },
+  }
+}
+
+test('B44: a meter that ends a span whenever it hears of drops spoils none, and does not keep the event loop', async () => {
+  const names: string[] = []
+  let open: () => void = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const fetch = async (_: unknown, init?: RequestInit) => {
+    await opened
+    for (const { scopeSpans } of decodeProtobuf(new Uint8Array(init?.body as Uint8Array<ArrayBuffer>))
+      .resourceSpans)
+      for (const { spans } of scopeSpans) names.push(...spans.map(({ name }) => name))
+    return new Response()
+  }
+  let ended = 0
+  let isOn = true
+  const { processor } = pipeline(fetch, {
+    maxQueueSize: 40,
+    maxExportBatchSize: 10,
+    selfObsMeterProvider: meterThatRuns(() => {
+      if (isOn) processor.onEnd(spanNamed(`of the meter ${ended++}`))
+    }),
+  })
+  for (let i = 0; i < 200; i++) {
+    processor.onEnd(spanNamed(`span ${i}`, { attributes: { text: 'a'.repeat(500 + i) } }))
+    const { ended, dropped, pending } = processor.stats()
+    expect(ended).toBe(dropped.queue_full + pending)
+    if (i % 20 === 0) await nextTurn()
+  }
+  expect(ended).toBeGreaterThan(5)
+  const flushed = processor.flush()
+  open()
+  expect(await flushed).toMatchObject({ status: 'success', pending: 0 })
+  isOn = false
+  await processor.shutdown()
+  const { exported, dropped, ended: all } = processor.stats()
+  expect(all).toBe(200 + ended)
+  expect(exported + dropped.queue_full).toBe(all)
+  expect(new Set(names).size).toBe(exported)
+  const metrics = await readMetrics()
+  expect(metrics.get('otel.sdk.processor.span.processed{queue_full}')?.value).toBe(dropped.queue_full)
 })
