@@ -1,6 +1,6 @@
 /**
  * Processes that take turns. A machine that others use, too, changes its speed by half from one second to the next:
- * what is to be compared runs side by side, a tenth of a second each, and only neighbours are compared.
+ * what is to be compared runs side by side, a fraction of a second each, and only neighbours are compared.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
