@@ -1,0 +1,9 @@
+import type { Mutant } from './mutant.ts'
+
+export default {
+  why: 'what an announcement itself brings up is announced before the event loop has turned',
+  file: 'src/pipeline/wait.ts',
+  find: 'if (!this.#isBeingMade) queueMicrotask',
+  replace: 'if (this.#isDue) queueMicrotask',
+  tests: ['test/pipeline/metrics.test.ts'],
+} satisfies Mutant
