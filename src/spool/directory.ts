@@ -38,6 +38,9 @@ export interface Claim {
   readonly spanCount: number
 }
 
+/** What others do to the directory is known so much later at most, in milliseconds. */
+const LOOK_AFTER_MILLIS = 1000
+
 /** What can be neither claimed nor set aside is left alone for so long: on Windows somebody may be reading it. */
 const STUCK_MILLIS = 60_000
 
@@ -111,7 +114,7 @@ export class SpoolDirectory {
    */
   *claim(last: ReadonlySet<string>): Steps<Claim | undefined> {
     for (const entry of [...this.#sent.values()]) yield* quietly(this.#removeSent(entry))
-    const hasLooked = yield* this.#inventory.lookIfDue()
+    const hasLooked = yield* this.#inventory.lookAfter(LOOK_AFTER_MILLIS)
     const isFirst = ({ base }: Entry) => !last.has(base)
     let claim = yield* this.#claimOneOf(isFirst)
     if (claim === undefined && !hasLooked) {
@@ -124,8 +127,8 @@ export class SpoolDirectory {
 
   *#claimOneOf(isMeant: (entry: Entry) => boolean): Steps<Claim | undefined> {
     yield* this.#giveUpOldest(() => false)
-    for (const entry of this.#inventory.oldestFirst()) {
-      if (entry.kind === 'set-aside' || !isMeant(entry) || this.#isInUse(entry)) continue
+    for (const entry of this.#inventory.claimableOldestFirst()) {
+      if (!isMeant(entry) || this.#isInUse(entry)) continue
       const claim = yield* this.#claim(entry)
       if (claim !== undefined) return claim
     }
@@ -212,7 +215,7 @@ export class SpoolDirectory {
     const { directory, maxBytes } = this.#limits
     if (bytes > maxBytes)
       throw new RangeError(`a batch of ${bytes} bytes exceeds the maxBytes of ${directory}`)
-    yield* this.#inventory.lookIfDue()
+    yield* this.#inventory.lookAfter(LOOK_AFTER_MILLIS)
     const isFull = () => this.#inventory.bytes + bytes > maxBytes
     const failure = yield* this.#giveUpOldest(isFull)
     if (failure !== undefined && isFull()) throw failure

@@ -1,9 +1,11 @@
 /**
  * What lies in the directory of a spool, and how much of it waits, as far as is known: what was seen there, and what this
- * process has done to it since. A look takes the longer the more files there are, so that not each write has one.
+ * process has done to it since. A look takes the longer the more files there are, so that who needs one says how old what
+ * is known may be.
  */
 import { join } from 'node:path'
 import { monotonicNow } from '../pipeline/deadline.ts'
+import { ByAge } from './by-age.ts'
 import type { Steps } from './calls.ts'
 import * as calls from './calls.ts'
 import { unlessGone } from './calls.ts'
@@ -20,23 +22,20 @@ export interface SizedEntry extends Entry {
   readonly size: number
 }
 
-/** What others do to the directory may be known so much later, in milliseconds. */
-const LOOK_AGAIN_MILLIS = 1000
-
-/** The files, by age and by name: finding one among n takes log n steps. */
 export class Inventory {
   readonly #directory: string
   readonly #sayForeign: (name: string) => void
-  #byName = new Map<string, SizedEntry>()
-  #inOrder: SizedEntry[] = []
+  readonly #byName = new Map<string, SizedEntry>()
+  readonly #all = new ByAge<SizedEntry>()
+  /** Those that are not set aside: however many are, finding one to claim takes no longer. */
+  readonly #claimable = new ByAge<SizedEntry>()
   #foreign = new Set<string>()
   #bytes = 0
   #waitingFiles = 0
   #waitingBytes = 0
   #lookedAt = -Infinity
-  #looking = 0
-  /** What was done while somebody was looking, who need not have seen it; `undefined` is gone. */
-  readonly #doneMeanwhile = new Map<string, SizedEntry | undefined>()
+  /** For each look that is under way, the names to which something was done since it began: it need not have seen that. */
+  readonly #touchedSince = new Set<Set<string>>()
 
   /** @param sayForeign - Told once of each file that is not the spool's. */
   constructor(directory: string, sayForeign: (name: string) => void) {
@@ -54,19 +53,18 @@ export class Inventory {
   }
 
   /** The files of the spool. What comes and goes meanwhile is heeded. */
-  *oldestFirst(): Generator<SizedEntry> {
-    let entry = this.#inOrder[0]
-    while (entry !== undefined) {
-      yield entry
-      const index = this.#indexOf(entry)
-      const isStillThere = this.#inOrder[index]?.name === entry.name
-      entry = this.#inOrder[isStillThere ? index + 1 : index]
-    }
+  oldestFirst(): Iterable<SizedEntry> {
+    return this.#all.oldestFirst()
   }
 
-  /** Looks at the directory if that is due. True if it was. */
-  *lookIfDue(): Steps<boolean> {
-    const isDue = monotonicNow() - this.#lookedAt >= LOOK_AGAIN_MILLIS
+  /** Those of them that are not set aside. */
+  claimableOldestFirst(): Iterable<SizedEntry> {
+    return this.#claimable.oldestFirst()
+  }
+
+  /** Looks at the directory, unless what is known is younger than so many milliseconds. True if it did. */
+  *lookAfter(millis: number): Steps<boolean> {
+    const isDue = monotonicNow() - this.#lookedAt >= millis
     if (isDue) yield* this.look()
     return isDue
   }
@@ -74,38 +72,40 @@ export class Inventory {
   /** Looks at the directory. */
   *look(): Steps<void> {
     const startedAt = monotonicNow()
-    if (this.#looking === 0) this.#doneMeanwhile.clear()
-    this.#looking++
+    const touched = new Set<string>()
+    this.#touchedSince.add(touched)
     try {
       const seen = yield* this.#see()
-      // Else somebody has looked since, for whom everything waited.
-      if (startedAt >= this.#lookedAt) this.#take(seen, startedAt)
+      // Else somebody has looked since, for whom everything waited, and knows better.
+      if (startedAt >= this.#lookedAt) this.#take(seen, touched, startedAt)
     } finally {
-      this.#looking--
+      this.#touchedSince.delete(touched)
     }
   }
 
   /** There is a file. */
   add(entry: SizedEntry): void {
-    this.#note(entry.name, entry)
+    this.#touch(entry.name)
     if (this.#byName.has(entry.name)) return
     this.#byName.set(entry.name, entry)
-    this.#inOrder.splice(this.#indexOf(entry), 0, entry)
+    this.#all.add(entry)
+    if (isClaimable(entry)) this.#claimable.add(entry)
     this.#count(entry, 1)
   }
 
   /** There is no such file any more. */
   remove({ name }: SizedEntry): void {
-    this.#note(name, undefined)
+    this.#touch(name)
     const entry = this.#byName.get(name)
     if (entry === undefined) return
     this.#byName.delete(name)
-    this.#inOrder.splice(this.#indexOf(entry), 1)
+    this.#all.remove(entry)
+    if (isClaimable(entry)) this.#claimable.remove(entry)
     this.#count(entry, -1)
   }
 
-  *#see(): Steps<Map<string, SizedEntry>> {
-    const seen = new Map<string, SizedEntry>()
+  *#see(): Steps<Set<SizedEntry>> {
+    const seen = new Set<SizedEntry>()
     const foreign = new Set<string>()
     for (const name of (yield* unlessGone(calls.readdir(this.#directory))) ?? []) {
       const known = this.#byName.get(name)
@@ -117,7 +117,7 @@ export class Inventory {
       }
       // What has been written once does not change.
       const size = (entry.kind === 'temporary' ? undefined : known?.size) ?? (yield* this.#sizeOf(name))
-      if (size !== undefined) seen.set(name, size === known?.size ? known : { ...entry, size })
+      if (size !== undefined) seen.add(size === known?.size ? known : { ...entry, size })
     }
     this.#foreign = foreign
     return seen
@@ -127,20 +127,26 @@ export class Inventory {
     return (yield* unlessGone(calls.stat(join(this.#directory, name))))?.size
   }
 
-  #take(seen: Map<string, SizedEntry>, lookedAt: number): void {
-    for (const [name, entry] of this.#doneMeanwhile) {
-      if (entry === undefined) seen.delete(name)
-      else seen.set(name, entry)
+  #take(seen: ReadonlySet<SizedEntry>, touched: ReadonlySet<string>, lookedAt: number): void {
+    const gone = [...this.#byName.values()].filter((entry) => !seen.has(entry) && !touched.has(entry.name))
+    const come = [...seen].filter(
+      (entry) => this.#byName.get(entry.name) !== entry && !touched.has(entry.name),
+    )
+    for (const entry of gone) {
+      this.#byName.delete(entry.name)
+      this.#count(entry, -1)
     }
-    this.#byName = seen
-    this.#inOrder = [...seen.values()].sort(byAge)
-    this.#bytes = this.#waitingFiles = this.#waitingBytes = 0
-    for (const entry of this.#inOrder) this.#count(entry, 1)
+    for (const entry of come) {
+      this.#byName.set(entry.name, entry)
+      this.#count(entry, 1)
+    }
+    this.#all.change(gone, come)
+    this.#claimable.change(gone, come.filter(isClaimable))
     this.#lookedAt = lookedAt
   }
 
-  #note(name: string, entry: SizedEntry | undefined): void {
-    if (this.#looking > 0) this.#doneMeanwhile.set(name, entry)
+  #touch(name: string): void {
+    for (const touched of this.#touchedSince) touched.add(name)
   }
 
   #count({ kind, size }: SizedEntry, sign: 1 | -1): void {
@@ -149,24 +155,8 @@ export class Inventory {
     this.#waitingFiles += sign
     this.#waitingBytes += sign * size
   }
-
-  /** Where it is, or would be. */
-  #indexOf(entry: SizedEntry): number {
-    let from = 0
-    let to = this.#inOrder.length
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (byAge(this.#inOrder[middle] as SizedEntry, entry) < 0) from = middle + 1
-      else to = middle
-    }
-    return from
-  }
 }
 
-function byAge(a: Entry, b: Entry): number {
-  return a.writtenAt - b.writtenAt || inOrder(a.base, b.base) || inOrder(a.name, b.name)
-}
-
-function inOrder(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
+function isClaimable({ kind }: Entry): boolean {
+  return kind !== 'set-aside'
 }

@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 export default {
   why: 'the spool: each write and each claim lists the directory',
   file: 'src/spool/inventory.ts',
-  find: '>= LOOK_AGAIN_MILLIS',
+  find: '>= millis',
   replace: '>= 0',
   tests: ['test/spool/looks.test.ts'],
 } satisfies Mutant

@@ -1,9 +1,11 @@
 /** How often a spool looks at its directory, and what it knows of it in between. */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { ByAge } from '../../src/spool/by-age.ts'
 import { type Call, runSync, type Steps } from '../../src/spool/calls.ts'
 import { type Claim, SpoolDirectory } from '../../src/spool/directory.ts'
+import { type Entry, parseName } from '../../src/spool/names.ts'
 import { filesIn, temporaryDirectory } from './spools.ts'
 
 /** A request: the span `a`, in a scope, in a resource. */
@@ -216,6 +218,43 @@ describe('what is known of a directory', () => {
     expect(one.told).toEqual(['evicted', 'evicted'])
   })
 
+  it('is no longer what others have removed, after a second', () => {
+    const directory = directoryOf(3)
+    const [one, other] = [0, 1].map(() => sharer(directory, { maxBytes: 4 * body.length })) as [
+      Sharer,
+      Sharer,
+    ]
+    one.write()
+    for (let i = 0; i < 2; i++) other.delivered(other.claim()!)
+    vi.advanceTimersByTime(1000)
+
+    one.write()
+
+    expect(one.told).toEqual([])
+    expect(one.waiting()).toEqual({ files: 3, bytes: 3 * body.length })
+    vi.advanceTimersByTime(1000)
+    expect(one.claim()?.entry.base).toBe(fileName(2))
+    expect(one.waiting()).toEqual({ files: 3, bytes: 3 * body.length })
+  })
+
+  it('is walked in order, each once, whatever comes and goes meanwhile', () => {
+    const files = new ByAge<Entry>()
+    const entries = Array.from({ length: 8 }, (_, i) => parseName(fileName(i)) as Entry)
+    for (const i of [5, 0, 7, 2, 3, 4, 6]) files.add(entries[i]!)
+    const walked: number[] = []
+
+    for (const entry of files.oldestFirst()) {
+      const index = entries.indexOf(entry)
+      walked.push(index)
+      if (index === 3) for (const i of [0, 2, 3]) files.remove(entries[i]!)
+      if (index === 4) files.add(entries[1]!)
+      if (index === 5) files.change([entries[1]!, entries[6]!], [entries[3]!, entries[0]!])
+    }
+
+    expect(walked).toEqual([0, 2, 3, 4, 5, 7])
+    expect([...files.oldestFirst()]).toEqual([0, 3, 4, 5, 7].map((i) => entries[i]))
+  })
+
   it('is not forgotten by a look that was under way when it was done', () => {
     const directory = directoryOf(20)
     const { claim, delivered, listener, looks, waiting, write } = sharer(directory)
@@ -233,6 +272,63 @@ describe('what is known of a directory', () => {
     expect(looks()).toBe(2)
     expect(waiting()).toEqual({ files: 19, bytes: 19 * body.length })
     expect(filesIn(directory)).toHaveLength(19)
+  })
+
+  it('is that of the look that began last, where two were under way at a time', () => {
+    const directory = directoryOf(20)
+    const other = sharer(directory)
+    const { claim, listener, looks, waiting, write } = sharer(directory)
+    listener.called = (name) => {
+      if (name !== 'readdir') return
+      listener.called = () => {}
+      other.write()
+      vi.advanceTimersByTime(1)
+      write()
+    }
+
+    claim()
+
+    expect(looks()).toBe(2)
+    expect(waiting().files).toBe(22)
+  })
+
+  it('heeds that a file grows which somebody else is writing', () => {
+    const directory = temporaryDirectory()
+    const temporary = join(directory, `.${fileName(0)}.somebody.tmp`)
+    const { write, told } = sharer(directory, { maxBytes: 4 * body.length })
+    writeFileSync(temporary, '')
+    write()
+    writeFileSync(temporary, new Uint8Array(3 * body.length))
+
+    write()
+    expect(told).toEqual([])
+    vi.advanceTimersByTime(1000)
+    write()
+
+    expect(told).toEqual(['evicted'])
+    expect(filesIn(directory)).toHaveLength(3)
+  })
+
+  it('leads a claim past what is set aside, however much that is', () => {
+    const directory = directoryOf(100)
+    for (let i = 0; i < 99; i++) {
+      const path = join(directory, fileName(i))
+      renameSync(path, `${path}.set-aside`)
+    }
+    const walk = ByAge.prototype.oldestFirst
+    let passed = 0
+    const spy = vi.spyOn(ByAge.prototype, 'oldestFirst').mockImplementation(function* (this: ByAge<Entry>) {
+      for (const entry of walk.call(this)) {
+        passed++
+        yield entry as Entry
+      }
+    })
+    onTestFinished(() => spy.mockRestore())
+
+    expect(sharer(directory).claim()?.entry.base).toBe(fileName(99))
+
+    // Another one is looked at to see whether it is too old.
+    expect(passed).toBe(2)
   })
 
   it('is told of once where it is not ours, however often it is looked at', () => {
