@@ -60,6 +60,8 @@ export class SpoolDirectory {
   readonly #sent = new Map<string, SizedEntry>()
   /** Until when a name is left alone. */
   readonly #stuckUntil = new Map<string, number>()
+  /** Whether a claim has looked in vain, and none has found anything since. */
+  #hasLookedInVain = false
 
   constructor(limits: SpoolLimits, listener: DirectoryListener) {
     this.#limits = limits
@@ -117,11 +119,12 @@ export class SpoolDirectory {
     const hasLooked = yield* this.#inventory.lookAfter(LOOK_AFTER_MILLIS)
     const isFirst = ({ base }: Entry) => !last.has(base)
     let claim = yield* this.#claimOneOf(isFirst)
-    if (claim === undefined && !hasLooked) {
+    if (claim === undefined && !hasLooked && !this.#hasLookedInVain) {
       // Somebody else may have written something since.
       yield* this.#inventory.look()
       claim = yield* this.#claimOneOf(isFirst)
     }
+    this.#hasLookedInVain = claim === undefined
     return claim ?? (yield* this.#claimOneOf((entry) => !isFirst(entry)))
   }
 

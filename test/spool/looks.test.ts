@@ -146,6 +146,29 @@ describe('the directory of a spool', () => {
     expect(one.looks()).toBe(1)
   })
 
+  it('is listed once a second, however often a claim finds nothing: others may have claimed the rest', () => {
+    const directory = directoryOf(3)
+    const [one, other] = [sharer(directory), sharer(directory)]
+    for (let i = 0; i < 3; i++) other.claim()
+    const claimOften = () => {
+      for (let i = 0; i < 10; i++) expect(one.claim()).toBe(undefined)
+      return one.looks()
+    }
+
+    expect(claimOften()).toBe(1)
+    expect(one.waiting().files).toBe(3)
+    vi.advanceTimersByTime(1000)
+    expect(claimOften()).toBe(1)
+    one.write()
+    one.delivered(one.claim()!)
+    // It has found something since.
+    expect(claimOften()).toBe(1)
+    other.write()
+    expect(claimOften()).toBe(0)
+    vi.advanceTimersByTime(1000)
+    expect(one.claim()).toMatchObject({ spanCount: 1 })
+  })
+
   it('is listed before a file is tried again that has failed: others may have written something', () => {
     const directory = temporaryDirectory()
     const [one, other] = [sharer(directory), sharer(directory)]
