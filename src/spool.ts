@@ -24,7 +24,8 @@ export interface SpoolOptions {
   readonly directory: string
   /**
    * How much all files together may take, in bytes; beyond that the oldest go. Where processes share the directory, what the
-   * others have done in the last second may not be heeded yet. Default 256 MiB.
+   * others have done in the last second (ten within `span.end()` and at the end of the process) may not be heeded yet.
+   * Default 256 MiB.
    */
   readonly maxBytes?: number | undefined
   /** How old a file may become, in milliseconds. Default a day. */

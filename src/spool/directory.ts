@@ -40,6 +40,8 @@ export interface Claim {
 
 /** What others do to the directory is known so much later at most, in milliseconds. */
 const LOOK_AFTER_MILLIS = 1000
+/** The same where the whole process waits for it, which a look would hold up. */
+const LOOK_AFTER_AT_ONCE_MILLIS = 10_000
 
 /** What can be neither claimed nor set aside is left alone for so long: on Windows somebody may be reading it. */
 const STUCK_MILLIS = 60_000
@@ -75,10 +77,13 @@ export class SpoolDirectory {
     return this.#inventory.waiting
   }
 
-  /** Returns when the body is there to stay. */
-  *write(body: Uint8Array): Steps<void> {
+  /**
+   * Returns when the body is there to stay.
+   * @param isAtOnce - Whether everything waits for it.
+   */
+  *write(body: Uint8Array, isAtOnce = false): Steps<void> {
     yield* this.#durable.make()
-    yield* this.#makeRoom(body.length)
+    yield* this.#makeRoom(body.length, isAtOnce ? LOOK_AFTER_AT_ONCE_MILLIS : LOOK_AFTER_MILLIS)
     yield* this.#write(this.#names.next(), body)
   }
 
@@ -214,11 +219,11 @@ export class SpoolDirectory {
     return join(this.#limits.directory, name)
   }
 
-  *#makeRoom(bytes: number): Steps<void> {
+  *#makeRoom(bytes: number, lookAfterMillis: number): Steps<void> {
     const { directory, maxBytes } = this.#limits
     if (bytes > maxBytes)
       throw new RangeError(`a batch of ${bytes} bytes exceeds the maxBytes of ${directory}`)
-    yield* this.#inventory.lookAfter(LOOK_AFTER_MILLIS)
+    yield* this.#inventory.lookAfter(lookAfterMillis)
     const isFull = () => this.#inventory.bytes + bytes > maxBytes
     const failure = yield* this.#giveUpOldest(isFull)
     if (failure !== undefined && isFull()) throw failure

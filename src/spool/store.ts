@@ -82,7 +82,7 @@ export class SpoolStore implements BatchStore, DirectoryListener {
 
   writeSync(body: Uint8Array, spanCount: number): boolean {
     try {
-      runSync(this.#directory.write(body))
+      runSync(this.#directory.write(body, true))
     } catch (error) {
       return this.#failed(error)
     }

@@ -6,6 +6,7 @@ import { ByAge } from '../../src/spool/by-age.ts'
 import { type Call, runSync, type Steps } from '../../src/spool/calls.ts'
 import { type Claim, SpoolDirectory } from '../../src/spool/directory.ts'
 import { type Entry, parseName } from '../../src/spool/names.ts'
+import { SpoolStore } from '../../src/spool/store.ts'
 import { filesIn, temporaryDirectory } from './spools.ts'
 
 /** A request: the span `a`, in a scope, in a resource. */
@@ -40,6 +41,8 @@ function sharer(directory: string, limits: { maxBytes?: number; maxAgeMillis?: n
     told,
     listener,
     write: () => runSync(watch(spool.write(body))),
+    /** As the end of a process does, and a queue that is full. */
+    writeAtOnce: () => runSync(watch(spool.write(body, true))),
     claim: (last = NOTHING_FAILED) => runSync(watch(spool.claim(last))),
     release: ({ entry }: Claim) => runSync(watch(spool.release(entry))),
     delivered: (claim: Claim) => runSync(watch(spool.remove(claim))),
@@ -129,6 +132,33 @@ describe('the directory of a spool', () => {
     vi.advanceTimersByTime(1000)
     claim()
     expect(looks()).toBe(1)
+  })
+
+  it('is listed again after ten seconds only by a write that everything waits for', () => {
+    const { writeAtOnce, looks, told } = sharer(directoryOf(3), { maxBytes: 5 * body.length })
+    writeAtOnce()
+    expect(looks()).toBe(1)
+
+    vi.advanceTimersByTime(9999)
+    for (let i = 0; i < 3; i++) writeAtOnce()
+    expect(told).toEqual(['evicted', 'evicted'])
+    expect(looks()).toBe(0)
+    vi.advanceTimersByTime(1)
+    writeAtOnce()
+    expect(looks()).toBe(1)
+  })
+
+  it('is listed later by a write within span.end() than by one in the background', async () => {
+    const directory = temporaryDirectory()
+    const store = new SpoolStore({ directory, maxBytes: 2 ** 30, maxAgeMillis: 86_400_000 })
+    store.writeSync(body, 1)
+    sharer(directory).write()
+    vi.advanceTimersByTime(1000)
+
+    store.writeSync(body, 1)
+    expect(store.waiting.files).toBe(2)
+    await store.write(body, 1)
+    expect(store.waiting.files).toBe(4)
   })
 
   it('is listed by a claim that knows of nothing more: others may have written something', () => {
@@ -300,13 +330,13 @@ describe('what is known of a directory', () => {
   it('is that of the look that began last, where two were under way at a time', () => {
     const directory = directoryOf(20)
     const other = sharer(directory)
-    const { claim, listener, looks, waiting, write } = sharer(directory)
+    const { claim, listener, looks, waiting, writeAtOnce } = sharer(directory)
     listener.called = (name) => {
       if (name !== 'readdir') return
       listener.called = () => {}
       other.write()
       vi.advanceTimersByTime(1)
-      write()
+      writeAtOnce()
     }
 
     claim()

@@ -52,6 +52,8 @@ type Callback = (error: Error | null, result?: unknown) => void
 export class Disk {
   readonly files = new Map<string, Inode>()
   fault: Fault | undefined
+  /** Whether everything waits for the call that is being made. */
+  isAtOnce = false
   readonly #listener: DiskListener
   readonly #descriptors = new Map<number, Inode | 'directory'>()
   /** What has been done to the directory and not been synced. */
@@ -69,7 +71,12 @@ export class Disk {
 
   /** A call that everything waits for. */
   atOnce(user: DiskUser, name: string, args: readonly unknown[]): unknown {
-    return this.#call(user, name, args)
+    this.isAtOnce = true
+    try {
+      return this.#call(user, name, args)
+    } finally {
+      this.isAtOnce = false
+    }
   }
 
   /** A call that takes its turn. The dead are never called back. */

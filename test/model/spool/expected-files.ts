@@ -12,6 +12,8 @@ const ABANDONED_AFTER_MILLIS = 120_000
 
 /** What others do to the directory is known so much later at most, in milliseconds. */
 const KNOWN_AFTER_MILLIS = 1000
+/** The same to who writes while everything waits. */
+const KNOWN_AT_ONCE_AFTER_MILLIS = 10_000
 
 /** What one process has done. */
 export interface Deeds {
@@ -89,24 +91,27 @@ export class ExpectedFiles {
   checkBounds(user: DiskUser, from: string, inode: Inode, disk: Disk): void {
     if (parseName(from)?.kind !== 'temporary' || this.#isHalfOfWhole(user, inode, disk)) return
     const { maxBytes, maxBodyBytes } = this.#settings
-    const bytes = bytesOn(disk) - this.#unknownBytes(user, false)
+    const bytes = bytesOn(disk) - this.#unknownBytes(user, false, disk)
     if (bytes > maxBytes + 4 * maxBodyBytes) this.#violate(`the spool takes ${bytes} bytes`)
   }
 
   #changed(user: DiskUser | undefined, inode: Inode, isGone: boolean): void {
     const { now } = this.#clock
-    this.#changes = this.#changes.filter(({ at }) => now - at < KNOWN_AFTER_MILLIS)
+    this.#changes = this.#changes.filter(({ at }) => now - at < KNOWN_AT_ONCE_AFTER_MILLIS)
     this.#changes.push({ user, inode, at: now, isGone })
   }
 
   /** What the others did, and it need not know; and what it did itself just now, perhaps while it did something else. */
-  #unknown(user: DiskUser): Change[] {
+  #unknown(user: DiskUser, { isAtOnce }: Disk): Change[] {
     const { now } = this.#clock
-    return this.#changes.filter(({ user: doer, at }) => now - at < (doer === user ? 1 : KNOWN_AFTER_MILLIS))
+    const knownAfter = isAtOnce ? KNOWN_AT_ONCE_AFTER_MILLIS : KNOWN_AFTER_MILLIS
+    return this.#changes.filter(({ user: doer, at }) => now - at < (doer === user ? 1 : knownAfter))
   }
 
-  #unknownBytes(user: DiskUser, isGone: boolean): number {
-    const changes = this.#unknown(user).filter((change) => change.user !== user && change.isGone === isGone)
+  #unknownBytes(user: DiskUser, isGone: boolean, disk: Disk): number {
+    const changes = this.#unknown(user, disk).filter(
+      (change) => change.user !== user && change.isGone === isGone,
+    )
     const inodes = new Set(changes.map(({ inode }) => inode))
     return [...inodes].reduce((sum, { data }) => sum + data.length, 0)
   }
@@ -156,9 +161,9 @@ export class ExpectedFiles {
     if (sender?.isAlive && entry.kind === 'claimed')
       this.#violate(`${name} was evicted while it was being sent`)
     if (now - entry.writtenAt <= maxAgeMillis) {
-      const total = this.#settings.maxBodyBytes + bytesOn(disk) + this.#unknownBytes(user, true)
+      const total = this.#settings.maxBodyBytes + bytesOn(disk) + this.#unknownBytes(user, true, disk)
       if (total <= maxBytes) this.#violate(`${name} was evicted from a spool of ${total} bytes`)
-      const unknown = new Set(this.#unknown(user).map((change) => change.inode))
+      const unknown = new Set(this.#unknown(user, disk).map((change) => change.inode))
       for (const [other, { data }] of disk.files) {
         const older = parseName(other)
         if (older?.kind !== 'ready' || unknown.has(disk.files.get(other)!) || data.length === 0) continue
