@@ -222,7 +222,7 @@ describe.each(TRANSPORTS)('over %s', (_, transport, connections) => {
     expect(await processor.flush()).toMatchObject({ status: 'success' })
     await collector.stop()
     end(processor, ...names(40, 'second-'))
-    const duringOutage = await processor.flush({ timeoutMillis: 400 })
+    const duringOutage = await processor.flush({ timeoutMillis: 1500 })
     expect(duringOutage).toMatchObject({ exported: 0, pending: 40, error: { code: 'network' } })
     await collector.start()
     const afterwards = await processor.flush({ timeoutMillis: 8000 })
