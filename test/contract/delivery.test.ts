@@ -2,7 +2,7 @@
 import { setTimeout as elapsed } from 'node:timers/promises'
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
 import { BasicTracerProvider as BasicTracerProvider1 } from 'sdk-trace-base-1'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { OTLPTraceExporter, type OTLPTraceExporterOptions } from '../../src/index.ts'
 import type { BatchSpanProcessorOptions } from '../../src/options.ts'
 import { namesOf } from '../helpers/gates.ts'
@@ -217,12 +217,15 @@ describe.each(TRANSPORTS)('over %s', (_, transport, connections) => {
   })
 
   test('B57: a collector that is gone and comes back gets everything, once, in order', async () => {
-    const processor = pipeline({ maxExportBatchSize: 10, circuitBreaker: false })
+    const errors: string[] = []
+    const onError = ({ code }: { code: string }) => void errors.push(code)
+    const processor = pipeline({ maxExportBatchSize: 10, circuitBreaker: false, onError })
     end(processor, ...names(10, 'first-'))
     expect(await processor.flush()).toMatchObject({ status: 'success' })
     await collector.stop()
     end(processor, ...names(40, 'second-'))
-    const duringOutage = await processor.flush({ timeoutMillis: 1500 })
+    await vi.waitFor(() => expect(errors).toEqual(['network']), { timeout: 10_000 })
+    const duringOutage = await processor.flush({ timeoutMillis: 400 })
     expect(duringOutage).toMatchObject({ exported: 0, pending: 40, error: { code: 'network' } })
     await collector.start()
     const afterwards = await processor.flush({ timeoutMillis: 8000 })

@@ -134,7 +134,7 @@ export function describeExit(nodePath: string, label: string): void {
 
     test.concurrent('a batch on the wire goes again, since its answer would come too late', () =>
       run('a batch on the wire', {}, async (program) => {
-        program.collector.script(hangsAfterReading())
+        program.collector.script({ ...hangsAfterReading(), act: () => void program.child.kill('SIGUSR2') })
         const { end, names } = await program.ended()
         expect(end).toBe(3)
         expect(names).toEqual(['last', 'on the wire', 'on the wire'])

@@ -3,6 +3,7 @@
  *
  *     node exiting.mjs <name> <url of the collector> <timeoutMillis> [<directory of a spool>]
  */
+import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import { DiagLogLevel, diag } from '@opentelemetry/api'
@@ -107,10 +108,10 @@ const programs: Record<string, () => void | Promise<void>> = {
   /** The event loop has no chance to hear the answer. */
   async 'a batch on the wire'() {
     const { processor, span } = prepared()
+    const isOnTheWire = once(process, 'SIGUSR2')
     span('on the wire')
     processor.flush()
-    // The collector, which answers nothing, has read it by then, also on a busy machine.
-    await new Promise((resolve) => setTimeout(resolve, 2000))
+    await isOnTheWire
     span('last')
     process.exit(3)
   },
