@@ -11,6 +11,7 @@
 import { monotonicNow } from '../pipeline/deadline.ts'
 import type { CallOptions } from '../pipeline/flush.ts'
 import type { FlushSyncCall } from '../pipeline/flush-sync.ts'
+import { LateSpans } from '../pipeline/late-spans.ts'
 import type { BranchingExporter, EncoderFor, Pipeline } from '../pipeline/pipeline.ts'
 import { callBack } from '../pipeline/report.ts'
 import {
@@ -96,16 +97,13 @@ class FanOut implements BranchingExporter {
   }
 }
 
-/** User code may end so many spans while one is given to the branches: code that ends one for each would never be done. */
-const MAX_LATE_SPANS = 10_000
-
 /** Pipelines side by side, for a processor that knows of one. */
 class Branches implements Pipeline {
   readonly #pipelines: readonly Pipeline[]
   readonly #encoders: SharedEncoders
   #isGiving = false
   /** Spans that end while another is given to the branches, and whether they are to be sent soon. */
-  readonly #late: [ReadableSpan, boolean][] = []
+  readonly #late = new LateSpans<readonly [ReadableSpan, boolean]>()
 
   constructor(pipelines: readonly Pipeline[], encoders: SharedEncoders) {
     this.#pipelines = pipelines
@@ -118,18 +116,14 @@ class Branches implements Pipeline {
    */
   offer(span: ReadableSpan, sendSoon: boolean): void {
     if (this.#isGiving) {
-      if (this.#late.length < MAX_LATE_SPANS) this.#late.push([span, sendSoon])
-      else this.refuse('queue_full')
+      if (!this.#late.add([span, sendSoon])) this.refuse('queue_full')
       return
     }
     this.#isGiving = true
-    let given = 0
     try {
       this.#give(span, sendSoon)
-      // It may grow meanwhile.
-      while (given < this.#late.length) this.#give(...(this.#late[given++] as [ReadableSpan, boolean]))
+      this.#late.takeAll((late) => this.#give(...late))
     } finally {
-      if (given > 0) this.#late.splice(0, given)
       this.#isGiving = false
     }
   }

@@ -10,6 +10,7 @@
  */
 import type { Spiller } from '../spill.ts'
 import type { DropReason, ReadableSpan } from '../types.ts'
+import { LateSpans } from './late-spans.ts'
 import type { Ledger } from './ledger.ts'
 import { type Admission, type Batch, REFUSED, type SpanQueue } from './queue.ts'
 
@@ -19,9 +20,6 @@ export interface BacklogLimits {
   readonly maxQueueBytes: number
   readonly dropPolicy: 'oldest' | 'newest' | 'oldest-trace'
 }
-
-/** User code may end so many spans while room is made for one: code that ends one for each would never be done. */
-const MAX_LATE_SPANS = 10_000
 
 /** Where batches come from, and where they wait again. */
 export type BatchSource<Payload> = Pick<Backlog<Payload>, 'take' | 'putBack' | 'isParked' | 'parkedCount'>
@@ -40,9 +38,7 @@ export class Backlog<Payload> implements Admission {
   spiller: Spiller | undefined
   /** While it does: framing what it writes may run user code. The span that needs the room is not in its place yet. */
   #isRelieving = false
-  /** Spans that have ended meanwhile. They come in after it. */
-  readonly #late: ReadableSpan[] = []
-  #isTakingLate = false
+  readonly #late = new LateSpans<ReadableSpan>()
 
   constructor(
     createQueue: (admission: Admission) => SpanQueue<Payload>,
@@ -94,9 +90,7 @@ export class Backlog<Payload> implements Admission {
     if (!this.#isRelieving) {
       this.#offer(span)
       this.#takeLate()
-    } else if (this.#late.length < MAX_LATE_SPANS) {
-      this.#late.push(span)
-    } else {
+    } else if (!this.#late.add(span)) {
       this.#refuse('queue_full')
     }
   }
@@ -183,12 +177,7 @@ export class Backlog<Payload> implements Admission {
   }
 
   #takeLate(): void {
-    if (this.#isTakingLate || this.#isRelieving) return
-    this.#isTakingLate = true
-    // More may come meanwhile.
-    for (let i = 0; i < this.#late.length; i++) this.#offer(this.#late[i] as ReadableSpan)
-    this.#late.length = 0
-    this.#isTakingLate = false
+    if (!this.#isRelieving) this.#late.takeAll((span) => this.#offer(span))
   }
 
   /** Answers whether the span may come in. */
