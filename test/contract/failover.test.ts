@@ -284,7 +284,7 @@ describe('failover', () => {
     expect(hosts).toEqual(['secondary'])
   })
 
-  it('alone, as any SpanExporter: the result says whether anybody took the spans', async () => {
+  it('alone, like every SpanExporter: the result says whether anybody took the spans', async () => {
     const exportAlone = (exporter: SpanExporter): Promise<ExportResult> =>
       new Promise((resolve) => exporter.export([spanNamed('a')], resolve))
     expect(await exportAlone(failover([failingExporter('stock'), deliveringExporter('stock')]))).toEqual({

@@ -344,7 +344,7 @@ export class Model {
     this.places.giveUp()
   }
 
-  /** Only when no shutdown has any time left, or any use for it. */
+  /** Only when no shutdown has time left, or a use for it. */
   #checkGivingUp(now: number): void {
     for (const call of this.calls.open) {
       if (!call.isShutdown || call.isImmediate || call.isAborted || now >= call.deadline) continue

@@ -435,7 +435,7 @@ describe('a directory that cannot be synced', () => {
   })
 })
 
-it('names of files are such as any file system takes: no colon, nothing long, lower case', async () => {
+it('names of files are such that every file system takes them: no colon, nothing long, lower case', async () => {
   const { directory, collector, exporter } = await spoolHolding(1)
   const seen = new Set(filesIn(directory))
   const see = (name: string) => void seen.add(name)
