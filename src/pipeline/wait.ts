@@ -51,7 +51,8 @@ export class EventLoopTurns {
  * while they hear it waits until the event loop has turned: it could go on for ever.
  */
 export class Announcement {
-  #isDue = false
+  #willBeMade = false
+  #willBeMadeLater = false
   #isBeingMade = false
   readonly #make: () => void
 
@@ -60,14 +61,16 @@ export class Announcement {
   }
 
   makeSoon(): void {
-    if (this.#isDue) return
-    this.#isDue = true
-    if (!this.#isBeingMade) queueMicrotask(() => this.#makeNow())
-    else this.#makeLater()
+    if (this.#isBeingMade) {
+      this.#makeLater()
+    } else if (!this.#willBeMade) {
+      this.#willBeMade = true
+      queueMicrotask(() => this.#makeNow())
+    }
   }
 
   #makeNow(): void {
-    this.#isDue = false
+    this.#willBeMade = this.#willBeMadeLater = false
     this.#isBeingMade = true
     try {
       this.#make()
@@ -77,11 +80,12 @@ export class Announcement {
   }
 
   #makeLater(): void {
+    if (this.#willBeMadeLater) return
     try {
       startTimer(() => this.#makeNow(), 0)
+      this.#willBeMadeLater = true
     } catch {
-      // A Worker outside a request has no timers. What comes up next brings this along.
-      this.#isDue = false
+      // A Worker outside a request has no timers; those of one that is over never fire. What comes up next brings this along.
     }
   }
 }

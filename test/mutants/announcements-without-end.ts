@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 export default {
   why: 'what an announcement itself brings up is announced before the event loop has turned',
   file: 'src/pipeline/wait.ts',
-  find: 'if (!this.#isBeingMade) queueMicrotask',
-  replace: 'if (this.#isDue) queueMicrotask',
+  find: 'if (this.#isBeingMade) {',
+  replace: 'if (this.#willBeMadeLater) {',
   tests: ['test/pipeline/metrics.test.ts'],
 } satisfies Mutant

@@ -9,7 +9,8 @@ import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { BatchSpanProcessor, type BatchSpanProcessorOptions, OTLPTraceExporter } from '../../src/index.ts'
 import { decodeProtobuf } from '../helpers/otlp-schema.ts'
-import { spanNamed } from '../helpers/processors.ts'
+import { end, spanNamed } from '../helpers/processors.ts'
+import { microtasks } from '../helpers/settling.ts'
 
 /** Answers each request in turn with the status, or else the body, that comes next. */
 function scriptedFetch(...answers: (number | Uint8Array)[]): typeof fetch {
@@ -205,7 +206,7 @@ test('B10: an instrument that throws breaks nothing', async () => {
 })
 
 /** A provider of meters that run user code when they hear of drops. */
-function meterThatRuns(userCode: () => void): Pick<MeterProvider, 'getMeter'> {
+function meterThatRuns(userCode: (count: number, reason: unknown) => void): Pick<MeterProvider, 'getMeter'> {
   return {
     getMeter(name) {
       const meter = meterProvider.getMeter(name)
@@ -214,7 +215,8 @@ function meterThatRuns(userCode: () => void): Pick<MeterProvider, 'getMeter'> {
         return {
           add(count, attributes) {
             counter.add(count, attributes)
-            if (attributes?.['error.type'] !== undefined) userCode()
+            const reason = attributes?.['error.type']
+            if (reason !== undefined) userCode(count, reason)
           },
         }
       }
@@ -255,10 +257,10 @@ test('B44: a meter that ends a span whenever it hears of drops spoils none, and 
   // One in each turn of the loop, at most.
   expect(ended).toBeGreaterThan(5)
   expect(ended).toBeLessThan(200)
+  isOn = false
   const flushed = processor.flush()
   open()
   expect(await flushed).toMatchObject({ status: 'success', pending: 0 })
-  isOn = false
   await processor.shutdown()
   const { exported, dropped, ended: all } = processor.stats()
   expect(all).toBe(200 + ended)
@@ -266,4 +268,24 @@ test('B44: a meter that ends a span whenever it hears of drops spoils none, and 
   expect(new Set(names).size).toBe(exported)
   const metrics = await readMetrics()
   expect(metrics.get('otel.sdk.processor.span.processed{queue_full}')?.value).toBe(dropped.queue_full)
+})
+
+test('B49: drops that the meter has not heard of yet are recorded by a shutdown', async () => {
+  let recorded = 0
+  let isFirst = true
+  const { processor } = pipeline(() => new Promise(() => {}), {
+    maxQueueSize: 1,
+    maxExportBatchSize: 1,
+    selfObsMeterProvider: meterThatRuns((count, reason) => {
+      if (reason === 'queue_full') recorded += count
+      if (isFirst) end(processor, 'c', 'd', 'e')
+      isFirst = false
+    }),
+  })
+  end(processor, 'a', 'b')
+  await microtasks()
+  expect(recorded).toBeLessThan(processor.stats().dropped.queue_full)
+  const shutdown = processor.shutdown({ timeoutMillis: 0 })
+  expect(recorded).toBe(processor.stats().dropped.queue_full)
+  await shutdown
 })
