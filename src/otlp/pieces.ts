@@ -72,9 +72,6 @@ export class Slab {
  * NaN; every other double they must write as they have read it. Text in UTF-8 holds none.
  */
 export function mayHoldNaN(bytes: Uint8Array): boolean {
-  for (let i = 1; i < bytes.length; i++) {
-    // Eleven bits of the exponent are set, whatever the sign.
-    if ((bytes[i] & 0x7f) === 0x7f && bytes[i - 1] >= 0xf0) return true
-  }
-  return false
+  // Eleven bits of the exponent are set, whatever the sign.
+  return bytes.some((byte, i) => (byte & 0x7f) === 0x7f && bytes[i - 1] >= 0xf0)
 }

@@ -135,12 +135,9 @@ export class Backlog<Payload> implements Admission {
     this.#parked.splice(place === -1 ? this.#parked.length : place, 0, batch)
     this.#parkedSpans += batch.count
     this.#parkedBytes += batch.bytes
-    try {
-      this.#relieve(0, 0)
-    } finally {
-      this.#makeRoom(0, 0)
-      this.#takeLate()
-    }
+    this.#relieve(0, 0)
+    this.#makeRoom(0, 0)
+    this.#takeLate()
   }
 
   isParked(batch: Batch<Payload>): boolean {

@@ -2,7 +2,7 @@
  * The SDK's own metrics, as the semantic conventions name them:
  * https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
  */
-import type { Attributes, Meter, MeterProvider } from '@opentelemetry/api'
+import type { Attributes, Counter, Meter, MeterProvider } from '@opentelemetry/api'
 import type { ComponentDescription, DropReason, ExportError } from '../types.ts'
 import { monotonicNow } from './deadline.ts'
 import type { DropPlace } from './ledger.ts'
@@ -152,15 +152,16 @@ export class SdkMetrics {
   }
 
   #recordDrops(): void {
-    const counted = [
-      { drops: this.#dropsOfProcessor, counter: this.#processed, attributes: this.#processor },
-      { drops: this.#dropsOfExporter, counter: this.#exported, attributes: this.#exporter },
-    ]
-    for (const { drops, counter, attributes } of counted) {
-      const entries = [...drops]
-      drops.clear()
-      for (const [reason, count] of entries)
-        contain(() => counter.add(count, { ...attributes, 'error.type': reason }))
+    this.#recordEach(this.#dropsOfProcessor, this.#processed, this.#processor)
+    this.#recordEach(this.#dropsOfExporter, this.#exported, this.#exporter)
+  }
+
+  #recordEach(drops: Map<DropReason, number>, counter: Counter, attributes: Attributes): void {
+    // The meter may run code that drops more.
+    for (const reason of [...drops.keys()]) {
+      const count = drops.get(reason) as number
+      drops.delete(reason)
+      contain(() => counter.add(count, { ...attributes, 'error.type': reason }))
     }
   }
 

@@ -46,50 +46,6 @@ export class EventLoopTurns {
   }
 }
 
-/**
- * Something that others are to hear of after the code that is running now, once, however often it comes up. What comes up
- * while they hear it waits until the event loop has turned: it could go on for ever.
- */
-export class Announcement {
-  #willBeMade = false
-  #willBeMadeLater = false
-  #isBeingMade = false
-  readonly #make: () => void
-
-  constructor(make: () => void) {
-    this.#make = make
-  }
-
-  makeSoon(): void {
-    if (this.#isBeingMade) {
-      this.#makeLater()
-    } else if (!this.#willBeMade) {
-      this.#willBeMade = true
-      queueMicrotask(() => this.#makeNow())
-    }
-  }
-
-  #makeNow(): void {
-    this.#willBeMade = this.#willBeMadeLater = false
-    this.#isBeingMade = true
-    try {
-      this.#make()
-    } finally {
-      this.#isBeingMade = false
-    }
-  }
-
-  #makeLater(): void {
-    if (this.#willBeMadeLater) return
-    try {
-      startTimer(() => this.#makeNow(), 0)
-      this.#willBeMadeLater = true
-    } catch {
-      // A Worker outside a request has no timers; those of one that is over never fire. What comes up next brings this along.
-    }
-  }
-}
-
 /** Work that is to be done after the code that is running now, once, however often it is asked for. */
 export class Soon {
   isPending = false
@@ -106,5 +62,43 @@ export class Soon {
       this.isPending = false
       this.#work()
     })
+  }
+}
+
+/**
+ * Something that others are to hear of after the code that is running now, once, however often it comes up. What comes up
+ * while they hear it waits until the event loop has turned: it could go on for ever.
+ */
+export class Announcement {
+  readonly #soon = new Soon(() => this.#makeNow())
+  #isBeingMade = false
+  #willBeMadeLater = false
+  readonly #make: () => void
+
+  /** @param make - Must not throw. */
+  constructor(make: () => void) {
+    this.#make = make
+  }
+
+  makeSoon(): void {
+    if (this.#isBeingMade) this.#makeLater()
+    else this.#soon.start()
+  }
+
+  #makeNow(): void {
+    this.#willBeMadeLater = false
+    this.#isBeingMade = true
+    this.#make()
+    this.#isBeingMade = false
+  }
+
+  #makeLater(): void {
+    if (this.#willBeMadeLater) return
+    try {
+      startTimer(() => this.#makeNow(), 0)
+      this.#willBeMadeLater = true
+    } catch {
+      // A Worker outside a request has no timers; those of one that is over never fire. What comes up next brings this along.
+    }
   }
 }
