@@ -119,8 +119,8 @@ describeWith(collectorRecipe, 'the OpenTelemetry Collector', () => {
     const processor = processorFor(collector.url, options)
 
     processor.onEnd(span)
-    await processor.flush(PATIENT)
-    await collector.stop()
+    expect(await processor.flush(PATIENT)).toMatchObject({ status: 'success', exported: 1 })
+    expect(await collector.stop()).toBe(0)
 
     expectSameSpans(collector.written(), [span])
     const { attributes: written } = placedSpans(collector.written())[0]!.span

@@ -4,6 +4,13 @@ import { once } from 'node:events'
 
 const START_MILLIS = 30_000
 const STOP_MILLIS = 15_000
+/** How often it is asked to end. */
+const ASK_MILLIS = 50
+/**
+ * Go's programs say that they are ready before they heed signals, and one that comes in between kills them with what they have
+ * not written yet. SIGINT alone stays ignored for them, if it was so at their start, until they ask for it.
+ */
+const IGNORING_SIGINT = ['-c', 'trap "" INT; exec "$0" "$@"']
 
 /** A server that runs. */
 export interface Program {
@@ -19,7 +26,7 @@ export interface Program {
  * @param ready - A text in its output.
  */
 export async function startProgram(binary: string, args: string[], ready: string): Promise<Program> {
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('sh', [...IGNORING_SIGINT, binary, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): void => void child.kill('SIGKILL')
   process.once('exit', kill)
   const ended = once(child, 'close').then(([code, signal]) => {
@@ -44,8 +51,11 @@ export async function startProgram(binary: string, args: string[], ready: string
     log: () => output,
     async stop() {
       const lastResort = setTimeout(kill, STOP_MILLIS)
-      child.kill('SIGTERM')
+      const ask = (): void => void child.kill('SIGINT')
+      ask()
+      const asking = setInterval(ask, ASK_MILLIS)
       const end = await ended
+      clearInterval(asking)
       clearTimeout(lastResort)
       return end
     },
