@@ -32,6 +32,15 @@ export class Piece {
   bytes(from = 0, to = this.length): Uint8Array {
     return new Uint8Array(this.view.buffer, this.start + from, to - from)
   }
+
+  /** A copy of `source[from, to)` in the place of this piece, which nobody may need any more; undefined if it is longer. */
+  overwritten(source: Uint8Array, from: number, to: number): Piece | undefined {
+    const length = to - from
+    if (length > this.length) return undefined
+    const bytes = this.bytes(0, length)
+    bytes.set(source.subarray(from, to))
+    return new Piece(this.view, this.start, this.start + length, mayHoldNaN(bytes), '')
+  }
 }
 
 /** Memory that pieces share: a buffer for each of them would take ten times what is in it. */

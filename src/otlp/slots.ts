@@ -8,17 +8,17 @@ export const STRING_LENGTH_MAX = 256
 /** One attribute of a template. */
 export interface Slot {
   readonly key: string
-  /** What a value is compared with, by its type: comparing is fast where both sides are known to be of one. */
-  readonly number: number
-  readonly flag: boolean | undefined
+  /** What a string is compared with: fast where both sides are known to be one. */
   readonly text: string
+  /** What anything else is compared with. */
+  readonly scalar: number | boolean
   /** Whether strings are worth comparing; not where that has proved vain. */
   isText: boolean
   /** Where in the template the attribute begins, its value begins, and it ends. */
   readonly start: number
   readonly valueStart: number
   readonly end: number
-  /** Attributes with other strings. An array of just that length: one that is pushed to takes room for 16. */
+  /** Attributes with other strings. An array of just that length: one that is pushed to or spread takes room for 16 more. */
   others: readonly Piece[]
   /** How often none of them fitted, less how often one did. */
   misses: number
@@ -43,7 +43,7 @@ export function hasMissed(slot: Slot, text: string): boolean {
 const NO_OTHERS: readonly Piece[] = []
 
 /**
- * NaN and undefined equal nothing. Objects are not compared, since they may change; 0 is not, since it equals -0.
+ * NaN equals nothing. Objects are not compared, since they may change; 0 is not, since it equals -0.
  * @param former - What stood in its place: the strings that it has seen are still worth knowing if the key is the same.
  */
 export function slotOf(
@@ -55,11 +55,11 @@ export function slotOf(
   former?: Slot,
 ): Slot {
   const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
+  const isScalar = typeof value === 'boolean' || (typeof value === 'number' && value !== 0)
   return {
     key,
-    number: typeof value === 'number' && value !== 0 ? value : Number.NaN,
-    flag: typeof value === 'boolean' ? value : undefined,
     text: isText ? interned(value) : '',
+    scalar: isScalar ? value : Number.NaN,
     isText,
     start,
     valueStart,

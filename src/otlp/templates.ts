@@ -55,7 +55,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
   readonly #byKind: Map<string, Template>[] = Array.from({ length: 6 }, () => new Map())
   #slab = new Slab()
   #count = 0
-  /** What was taken of the slab, for templates that have been learnt anew, too: nothing is given back one by one. */
+  /** What was taken of the slab, for what has been exchanged since, too: nothing is given back one by one. */
   #bytes = 0
   #pause = 0
 
@@ -155,8 +155,11 @@ export class Templates<W extends Writer & { valueAt: number }> {
     template.relearnAt *= 4
     const isKept = start <= TEMPLATE_BYTES_MAX
     template.headEnd = headEnd
-    template.slots = isKept ? slots : []
-    template.piece = this.#keep(writer.bytes, from, from + (isKept ? start : headEnd))
+    // An array that was pushed to has room for 16 more.
+    template.slots = isKept ? slots.slice() : []
+    const end = from + (isKept ? start : headEnd)
+    const { piece } = template
+    template.piece = piece.overwritten(writer.bytes, from, end) ?? this.#keep(writer.bytes, from, end)
   }
 
   #keep(source: Uint8Array, from: number, to: number, text?: string): Piece {
@@ -194,8 +197,8 @@ export class Templates<W extends Writer & { valueAt: number }> {
         else if (value === slot.text) continue
         else this.#other(writer, template, slot, from, value)
       } else {
-        if (typeof value === 'number' ? value === slot.number : value === slot.flag && value !== undefined)
-          continue
+        // Twice the same, so that V8 sees numbers only in one of them.
+        if (typeof value === 'number' ? value === slot.scalar : value === slot.scalar) continue
         this.#exchange(writer, template, slot, from, value)
       }
       from = to
@@ -233,7 +236,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
       slot.isText = false
       slot.others = []
     } else if (others.length < OTHERS_MAX && lengthOf(value) <= STRING_LENGTH_MAX && hasMissed(slot, value)) {
-      slot.others = [...others, this.#keep(writer.bytes, attributeStart, writer.at, interned(value))]
+      slot.others = others.concat(this.#keep(writer.bytes, attributeStart, writer.at, interned(value)))
     }
   }
 }

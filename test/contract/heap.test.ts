@@ -95,8 +95,8 @@ describe.each(['stock', 'encoded'] as const)('memory, with a %s exporter', (kind
       watchedProcessor(gatedExporter(kind), { maxQueueSize: 1_000_000, maxExportBatchSize: 1_000_000 }),
     )
     for (const processor of processors) end(processor, 'a')
-    // A segment of 64 KiB, or a chunk of 256 spans, each.
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 70_000)
+    // A segment of 32 KiB, or a chunk of 256 spans, each.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 40_000)
   })
 
   it('B21: however full the queue is, one more span never moves the others', () => {

@@ -103,6 +103,28 @@ describe('a slab', () => {
     )
   })
 
+  it('has a piece take the place of one that is no shorter, and leaves the others alone', () => {
+    fc.assert(
+      fc.property(anyBytes, anyBytes, fc.nat(20), (before, after, at) => {
+        const slab = new Slab()
+        const neighbours = [slab.add(after, 0, after.length)]
+        const piece = slab.add(before, 0, before.length)
+        neighbours.push(slab.add(after, 0, after.length))
+        const source = Uint8Array.from([...new Uint8Array(at), ...after, 1, 2, 3])
+        const taken = piece.overwritten(source, at, at + after.length)
+        expect(taken === undefined).toBe(after.length > before.length)
+        for (const kept of taken ? [...neighbours, taken] : neighbours) {
+          expect([...kept.bytes()]).toEqual([...after])
+          expect([...written(kept)]).toEqual([...after, ...after, ...after])
+        }
+        expect(taken?.start ?? piece.start).toBe(piece.start)
+        expect(taken?.mayHoldNaN ?? mayHoldNaN(after)).toBe(mayHoldNaN(after))
+        if (taken === undefined) expect([...piece.bytes()]).toEqual([...before])
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('puts small pieces into the same memory', () => {
     const slab = new Slab()
     const pieces = Array.from({ length: 100 }, () => slab.add(new Uint8Array(50), 0, 50))
