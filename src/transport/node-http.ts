@@ -3,6 +3,7 @@
  * `process.getBuiltinModule` where there is one: importing `node:http` as an ES module pulls in all of undici.
  */
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import { setImmediate } from 'node:timers'
 import { context } from '@opentelemetry/api'
 import { environmentVariable, warnOnce } from '../environment.ts'
 import { address, proxyFor, proxyHeaders, type TunnelRequest, tunnelAgent } from './node-proxy.ts'
@@ -20,6 +21,12 @@ import {
 
 /** Enough for a processor, which sends one request after the other, and a brake for whoever sends many at once. */
 const MAX_SOCKETS = 4
+
+/**
+ * Handing so much to the kernel may take longer than making it: that is done in a turn of the event loop of its own, so
+ * that others need not wait for both.
+ */
+const LARGE_BODY_BYTES = 64 * 1024
 
 /** An idle connection lives no longer; with a limit of its own the agent also heeds the server's `Keep-Alive`. */
 const IDLE_TIMEOUT_MILLIS = 60_000
@@ -197,7 +204,13 @@ function exchange(route: Route, { headers, body, signal }: TransportRequest): Pr
         ...read,
       })
     })
-    request.end(body)
+    if (body.length < LARGE_BODY_BYTES) {
+      request.end(body)
+    } else {
+      setImmediate(() => {
+        if (!request.destroyed) request.end(body)
+      })
+    }
   })
 }
 
