@@ -1,5 +1,3 @@
-import { packAscii } from './ascii.ts'
-
 /** How much memory is taken at once. */
 const SLAB_BYTES = 8 * 1024
 
@@ -16,12 +14,14 @@ export class Piece {
   /** The string that they encode, for whoever wants to know. */
   readonly text: string
 
-  constructor(view: DataView, start: number, end: number, mayHoldNaN: boolean, text: string) {
+  /** Puts a copy of the bytes there. */
+  constructor(view: DataView, start: number, bytes: Uint8Array, text: string) {
     this.view = view
     this.start = start
-    this.end = end
-    this.mayHoldNaN = mayHoldNaN
+    this.end = start + bytes.length
+    this.mayHoldNaN = mayHoldNaN(bytes)
     this.text = text
+    this.bytes().set(bytes)
   }
 
   get length(): number {
@@ -33,41 +33,34 @@ export class Piece {
     return new Uint8Array(this.view.buffer, this.start + from, to - from)
   }
 
-  /** A copy of `source[from, to)` in the place of this piece, which nobody may need any more; undefined if it is longer. */
+  /** Puts `source[from, to)` in the place of this piece, which nobody may need any more; undefined if it is too long. */
   overwritten(source: Uint8Array, from: number, to: number): Piece | undefined {
-    const length = to - from
-    if (length > this.length) return undefined
-    const bytes = this.bytes(0, length)
-    bytes.set(source.subarray(from, to))
-    return new Piece(this.view, this.start, this.start + length, mayHoldNaN(bytes), '')
+    return to - from > this.length
+      ? undefined
+      : new Piece(this.view, this.start, source.subarray(from, to), '')
   }
 }
 
 /** Memory that pieces share: a buffer for each of them would take ten times what is in it. */
 export class Slab {
-  #bytes = new Uint8Array(0)
-  #view = new DataView(this.#bytes.buffer)
+  #view = new DataView(new ArrayBuffer(0))
   #end = 0
 
   /** Keeps a copy of `source[from, to)`. */
   add(source: Uint8Array, from: number, to: number, text = ''): Piece {
-    const bytes = source.subarray(from, to)
-    const start = this.#take(bytes.length)
-    this.#bytes.set(bytes, start)
-    return new Piece(this.#view, start, this.#end, mayHoldNaN(bytes), text)
+    const start = this.#take(to - from)
+    return new Piece(this.#view, start, source.subarray(from, to), text)
   }
 
-  /** Keeps a text of ASCII. For a few letters, at import, it takes a tenth of the time of an encoder and a copy. */
+  /** Keeps a text of ASCII. For a few letters, at import, an encoder takes ten times as long. */
   ascii(text: string): Piece {
-    const start = this.#take(text.length)
-    packAscii(this.#view, start, text, text.length)
-    return new Piece(this.#view, start, this.#end, false, text)
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0))
+    return this.add(bytes, 0, bytes.length, text)
   }
 
   #take(length: number): number {
-    if (this.#end + length + MARGIN > this.#bytes.length) {
-      this.#bytes = new Uint8Array(Math.max(SLAB_BYTES, length + MARGIN))
-      this.#view = new DataView(this.#bytes.buffer)
+    if (this.#end + length + MARGIN > this.#view.byteLength) {
+      this.#view = new DataView(new ArrayBuffer(Math.max(SLAB_BYTES, length + MARGIN)))
       this.#end = 0
     }
     const start = this.#end

@@ -197,8 +197,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
         else if (value === slot.text) continue
         else this.#other(writer, template, slot, from, value)
       } else {
-        // Twice the same, so that V8 sees numbers only in one of them.
-        if (typeof value === 'number' ? value === slot.scalar : value === slot.scalar) continue
+        if (value === slot.scalar) continue
         this.#exchange(writer, template, slot, from, value)
       }
       from = to
