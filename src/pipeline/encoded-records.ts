@@ -65,6 +65,8 @@ export class Taken {
   }
 }
 
+const NO_RECORDS = /* @__PURE__ */ new RecordColumns(0)
+
 /** A batch of records. It owns the body they were framed into, and is framed again only after it was cut. */
 export class EncodedRecords implements Batch<EncodedBatch> {
   attempts = 0
@@ -139,6 +141,9 @@ export class EncodedRecords implements Batch<EncodedBatch> {
   release(): void {
     const { batches, bodies } = this.#taken
     if (batches.delete(this) && this.#framed?.readers === 0) bodies.giveBack(this.#framed.body)
+    // Young collections take much for alive that a settled batch has touched: what it holds need not survive with it.
+    this.#records = NO_RECORDS
+    this.#dropped = 0
   }
 
   addGroups(live: Set<number>): void {

@@ -5,6 +5,13 @@ import { context, trace } from '@opentelemetry/api'
 const MAX_TRACKED = 65_536
 const FORGOTTEN_AT_ONCE = 8192
 
+/**
+ * After how many ends the map is made anew, or after as many as it has entries. A map that has rehashed keeps a reference
+ * from its former table to the next one: once one of them is old, it keeps all that follow alive until the next full
+ * collection.
+ */
+const ENDS_OF_A_MAP = 1024
+
 /** A wait for spans to end. */
 export class OpenSpansWait {
   readonly #spanIds: Set<string>
@@ -46,7 +53,8 @@ export class OpenSpansWait {
 /** Keeps ids only, so that it keeps no span alive. */
 export class OpenSpans {
   /** Span id to the id of its parent. */
-  readonly #parents = new Map<string, string | undefined>()
+  #parents = new Map<string, string | undefined>()
+  #endsLeft = ENDS_OF_A_MAP
   readonly #waits = new Set<OpenSpansWait>()
 
   get count(): number {
@@ -60,6 +68,10 @@ export class OpenSpans {
 
   ended(spanId: string): void {
     if (!this.#parents.delete(spanId)) return
+    if (--this.#endsLeft < 0) {
+      this.#parents = new Map(this.#parents)
+      this.#endsLeft = Math.max(ENDS_OF_A_MAP, this.#parents.size)
+    }
     for (const wait of this.#waits) wait.spanEnded(spanId)
   }
 

@@ -78,6 +78,26 @@ describe('open spans', () => {
     expect(await hasSettled(cancelled.ended)).toBe(false)
   })
 
+  it('B13: stay known, with their parents, while thousands of others come and go', async () => {
+    const open = new OpenSpans()
+    open.started('parent', undefined)
+    open.started('own', 'parent')
+    const { ended } = within('own', () => open.whenOthersEnd())
+    for (let i = 0; i < 5000; i++) {
+      open.started(`span-${i}`, 'own')
+      open.ended(`span-${i}`)
+      if (i % 1000 === 0) open.started(`stays-${i}`, 'own')
+    }
+    expect(open.count).toBe(7)
+    expect(await hasSettled(ended)).toBe(true)
+    const { ended: others } = within('own', () => open.whenOthersEnd())
+    for (let i = 0; i < 5000; i += 1000) {
+      expect(await hasSettled(others)).toBe(false)
+      open.ended(`stays-${i}`)
+    }
+    expect(await hasSettled(others)).toBe(true)
+  })
+
   it('that never end do not fill the memory, and nobody waits for those forgotten', async () => {
     const open = new OpenSpans()
     open.started('oldest', undefined)
