@@ -141,7 +141,7 @@ export class EncodedRecords implements Batch<EncodedBatch> {
   release(): void {
     const { batches, bodies } = this.#taken
     if (batches.delete(this) && this.#framed?.readers === 0) bodies.giveBack(this.#framed.body)
-    // Young collections take much for alive that a settled batch has touched: what it holds need not survive with it.
+    // Collections of young objects were seen to keep settled batches until the next full one: let it not be all of them.
     this.#records = NO_RECORDS
     this.#dropped = 0
   }
