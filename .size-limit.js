@@ -18,7 +18,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '35.6 kB',
+    limit: '35.5 kB',
     modifyEsbuildConfig: edge,
   },
   {

@@ -82,7 +82,8 @@ export class ResponseFlusher {
 function holdEnd(response: WithEnd, flush: () => Promise<unknown>): void {
   const { end } = response
   let isHeld = false
-  response.end = (...args) => {
+  // Not assigned as it is written: V8 would keep it, and the response with it, until the next full collection.
+  const heldEnd: WithEnd['end'] = (...args) => {
     if (isHeld) return response
     if (response.closed || !isEndCall(args)) return end.apply(response, args)
     isHeld = true
@@ -99,6 +100,7 @@ function holdEnd(response: WithEnd, flush: () => Promise<unknown>): void {
     })
     return response
   }
+  response.end = heldEnd
 }
 
 /** Anything else throws, and it does so best where it was called. */

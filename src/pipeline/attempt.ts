@@ -97,13 +97,17 @@ export function makeAttempt<Payload>(
       controller.abort(error)
     }
 
-    const { controller } = attempt
-    const { signal } = controller
-    attempt.end = () => {
+    function end(): void {
       const error = new ExportError('aborted', 'nobody waits for the answer any more')
       settle({ kind: 'retryable', error })
       controller.abort(error)
     }
+
+    const { controller } = attempt
+    const { signal } = controller
+    // Declared, not written here: V8 takes a function that is assigned as it is written for one that stays, and with it the
+    // batch would stay until the next full collection.
+    attempt.end = end
     scheduleTick()
     try {
       const sending = suppressTracing(() => sender.send(batch.payload, { signal, timeoutMillis }))

@@ -65,8 +65,6 @@ export class Taken {
   }
 }
 
-const NO_RECORDS = /* @__PURE__ */ new RecordColumns(0)
-
 /** A batch of records. It owns the body they were framed into, and is framed again only after it was cut. */
 export class EncodedRecords implements Batch<EncodedBatch> {
   attempts = 0
@@ -141,9 +139,6 @@ export class EncodedRecords implements Batch<EncodedBatch> {
   release(): void {
     const { batches, bodies } = this.#taken
     if (batches.delete(this) && this.#framed?.readers === 0) bodies.giveBack(this.#framed.body)
-    // Collections of young objects were seen to keep settled batches until the next full one: let it not be all of them.
-    this.#records = NO_RECORDS
-    this.#dropped = 0
   }
 
   addGroups(live: Set<number>): void {

@@ -53,7 +53,8 @@ export class FlushCall {
     this.#options = options
     this.tally = tally
     this.isShutdown = options.isShutdown
-    this.#onExpire = () => onExpire(this)
+    const expire = (): void => onExpire(this)
+    this.#onExpire = expire
     this.promise = new Promise((resolve) => {
       this.#resolve = resolve
     })
