@@ -18,7 +18,7 @@ export interface Slot {
   readonly start: number
   readonly valueStart: number
   readonly end: number
-  /** Attributes with other strings. An array of just that length: one that is pushed to or spread takes room for 16 more. */
+  /** Attributes with other strings. */
   others: readonly Piece[]
   /** How often none of them fitted, less how often one did. */
   misses: number

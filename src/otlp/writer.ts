@@ -16,8 +16,8 @@ const utf8 = /* @__PURE__ */ new TextEncoder()
 
 const CAPACITY = 4096
 
-/** Memory that one enormous span has made larger than this is not kept. */
-const KEPT_BYTES_MAX = 64 * 1024
+/** Memory that a large span has made larger than this is not kept: a sink seldom has room for as much again. */
+const KEPT_BYTES_MAX = 16 * 1024
 
 /**
  * A growing buffer. `at` is where the next byte goes. Whatever may grow it replaces `bytes` and `view`: neither may be

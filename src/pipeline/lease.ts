@@ -280,7 +280,8 @@ export class Lease<Payload> {
     const { spiller } = this.#books
     if (!spiller?.isPossible) return false
     this.#putBack()
-    spiller.through(batch.firstSequence)
+    // The caps may have dropped it.
+    if (batch.count > 0) spiller.through(batch.firstSequence)
     return true
   }
 

@@ -68,7 +68,7 @@ export class OpenSpans {
 
   ended(spanId: string): void {
     if (!this.#parents.delete(spanId)) return
-    if (--this.#endsLeft < 0) {
+    if (--this.#endsLeft === 0) {
       this.#parents = new Map(this.#parents)
       this.#endsLeft = Math.max(ENDS_OF_A_MAP, this.#parents.size)
     }

@@ -23,8 +23,8 @@ import {
 const MAX_SOCKETS = 4
 
 /**
- * Handing so much to the kernel may take longer than making it: that is done in a turn of the event loop of its own, so
- * that others need not wait for both.
+ * To hand so much to the kernel may take longer than to make it: that is done a little later, so that others need not wait
+ * for both.
  */
 const LARGE_BODY_BYTES = 64 * 1024
 
@@ -208,7 +208,11 @@ function exchange(route: Route, { headers, body, signal }: TransportRequest): Pr
       request.end(body)
     } else {
       setImmediate(() => {
-        if (!request.destroyed) request.end(body)
+        try {
+          if (!request.destroyed) request.end(body)
+        } catch (error) {
+          settle(failure('network', error))
+        }
       })
     }
   })

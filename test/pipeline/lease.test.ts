@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Lease } from '../../src/pipeline/lease.ts'
 import { Pace } from '../../src/pipeline/pace.ts'
 import { Reporter } from '../../src/pipeline/report.ts'
 import { DEFAULT_RETRY } from '../../src/pipeline/retry.ts'
 import { SpanRing } from '../../src/pipeline/ring.ts'
 import { SizeLimit } from '../../src/pipeline/size-limit.ts'
+import type { Spiller } from '../../src/spill.ts'
 import type { Outcome } from '../../src/types.ts'
 import { retryable, tooLarge } from '../helpers/exporters.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
@@ -13,15 +14,15 @@ import { namesOfBatch, openBacklog } from '../helpers/queues.ts'
 const DELIVERED: Outcome = { kind: 'delivered', rejected: 0 }
 
 /** A lease on `spanCount` spans in batches of two. */
-function openLease(spanCount: number, maxAttempts = 5) {
-  const { backlog, ledger } = openBacklog((admission) => new SpanRing(admission))
+function openLease(spanCount: number, maxAttempts = 5, maxQueueSize = Infinity, spiller?: Spiller) {
+  const { backlog, ledger } = openBacklog((admission) => new SpanRing(admission), { maxQueueSize })
   // All of one size.
   for (const name of names(spanCount)) backlog.offer(spanNamed(name.padEnd(10)))
   const reporter = new Reporter({})
   const pace = new Pace(DEFAULT_RETRY, undefined, undefined)
   const lease = new Lease(
     backlog,
-    { ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics: undefined },
+    { ledger, pace, sizeLimit: new SizeLimit(), reporter, metrics: undefined, spiller },
     { maxExportBatchSize: 2, maxExportBatchBytes: Infinity, roundMillis: 60_000, maxAttempts },
   )
   /** Attempts the next batch; returns the names that were in it. */
@@ -85,6 +86,20 @@ describe('the lease', () => {
     for (let i = 0; i < 100; i++) expect(attempt(retryable())).toEqual([0, 1])
     expect(attempt(DELIVERED)).toEqual([0, 1])
     expect(ledger.exported).toBe(2)
+  })
+
+  it.each([
+    { what: 'is kept elsewhere', maxQueueSize: 4, kept: [[0]] },
+    { what: 'has what the caps have left of it kept elsewhere', maxQueueSize: 3, kept: [[1]] },
+    { what: 'is not kept elsewhere if the caps have dropped it', maxQueueSize: 2, kept: [] },
+  ])('B19: a batch whose time is up $what', ({ maxQueueSize, kept }) => {
+    const through = vi.fn()
+    const spiller = { isPossible: true, through } as unknown as Spiller
+    const { lease, backlog, attempt } = openLease(2, 2, maxQueueSize, spiller)
+    lease.next()
+    for (const name of ['span-2', 'span-3']) backlog.offer(spanNamed(name))
+    expect(attempt(retryable())).toEqual([0, 1])
+    expect(through.mock.calls).toEqual(kept)
   })
 
   it('B17: cuts what is too large, in order, and drops what cannot be cut', () => {

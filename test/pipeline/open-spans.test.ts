@@ -82,13 +82,16 @@ describe('open spans', () => {
     const open = new OpenSpans()
     open.started('parent', undefined)
     open.started('own', 'parent')
+    open.started('sibling', 'parent')
     const { ended } = within('own', () => open.whenOthersEnd())
     for (let i = 0; i < 5000; i++) {
       open.started(`span-${i}`, 'own')
       open.ended(`span-${i}`)
       if (i % 1000 === 0) open.started(`stays-${i}`, 'own')
     }
-    expect(open.count).toBe(7)
+    expect(open.count).toBe(8)
+    expect(await hasSettled(ended)).toBe(false)
+    open.ended('sibling')
     expect(await hasSettled(ended)).toBe(true)
     const { ended: others } = within('own', () => open.whenOthersEnd())
     for (let i = 0; i < 5000; i += 1000) {

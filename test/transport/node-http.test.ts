@@ -144,6 +144,23 @@ describe('a large body over node:http', () => {
     expect(collector.requests.at(-1)!.rawBody).toHaveLength(body.length)
   })
 
+  it('B60: that cannot be written is a failure', async () => {
+    const transport = createTransport()
+    vi.spyOn(ClientRequest.prototype, 'end').mockImplementationOnce(() => {
+      throw new Error('no end')
+    })
+    onTestFinished(() => void vi.restoreAllMocks())
+    const posted = transport.post(request(collector.url, { body: LARGE }))
+    expect(await posted).toMatchObject({ reason: 'network', error: { message: 'no end' } })
+    expect(await transport.post(request(collector.url, { body: LARGE }))).toMatchObject({ status: 200 })
+  })
+
+  it('B60: that nobody takes is a failure', async () => {
+    await collector.stop()
+    const posted = createTransport().post(request(collector.url, { body: LARGE }))
+    expect(await posted).toMatchObject({ reason: 'network', error: { code: 'ECONNREFUSED' } })
+  })
+
   it('B34: never leaves if the signal is aborted before that', async () => {
     const transport = createTransport()
     const controller = new AbortController()
