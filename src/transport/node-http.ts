@@ -3,7 +3,6 @@
  * `process.getBuiltinModule` where there is one: importing `node:http` as an ES module pulls in all of undici.
  */
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
-import { setImmediate } from 'node:timers'
 import { context } from '@opentelemetry/api'
 import { environmentVariable, warnOnce } from '../environment.ts'
 import { address, proxyFor, proxyHeaders, type TunnelRequest, tunnelAgent } from './node-proxy.ts'
@@ -21,12 +20,6 @@ import {
 
 /** Enough for a processor, which sends one request after the other, and a brake for whoever sends many at once. */
 const MAX_SOCKETS = 4
-
-/**
- * To hand so much to the kernel may take longer than to make it: that is done a little later, so that others need not wait
- * for both.
- */
-const LARGE_BODY_BYTES = 64 * 1024
 
 /** An idle connection lives no longer; with a limit of its own the agent also heeds the server's `Keep-Alive`. */
 const IDLE_TIMEOUT_MILLIS = 60_000
@@ -204,17 +197,7 @@ function exchange(route: Route, { headers, body, signal }: TransportRequest): Pr
         ...read,
       })
     })
-    if (body.length < LARGE_BODY_BYTES) {
-      request.end(body)
-    } else {
-      setImmediate(() => {
-        try {
-          if (!request.destroyed) request.end(body)
-        } catch (error) {
-          settle(failure('network', error))
-        }
-      })
-    }
+    request.end(body)
   })
 }
 

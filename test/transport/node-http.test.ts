@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, ClientRequest } from 'node:http'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
@@ -117,63 +117,6 @@ describe('connections of node:http', () => {
     await vi.waitFor(() => expect(lookup).toHaveBeenCalled())
     controller.abort()
     expect(await pending).toMatchObject({ kind: 'failure', reason: 'aborted' })
-  })
-})
-
-describe('a large body over node:http', () => {
-  const LARGE = new Uint8Array(64 * 1024)
-  let collector: Collector
-  beforeEach(async () => {
-    collector = await startCollector()
-  })
-  afterEach(() => collector.stop())
-
-  it.each([
-    ['is written in a turn of its own', LARGE, true],
-    ['is none with a byte less, which is written at once', LARGE.subarray(1), false],
-  ])('%s', async (_what, body, isLater) => {
-    const transport = createTransport()
-    await transport.post(request(collector.url))
-    const end = vi.spyOn(ClientRequest.prototype, 'end')
-    onTestFinished(() => void vi.restoreAllMocks())
-    const posted = transport.post(request(collector.url, { body }))
-    await new Promise((resolve) => process.nextTick(resolve))
-    expect(end).toHaveBeenCalledTimes(isLater ? 0 : 1)
-    expect(await posted).toMatchObject({ status: 200 })
-    expect(end).toHaveBeenCalledTimes(1)
-    expect(collector.requests.at(-1)!.rawBody).toHaveLength(body.length)
-  })
-
-  it('B60: that cannot be written is a failure', async () => {
-    const transport = createTransport()
-    vi.spyOn(ClientRequest.prototype, 'end').mockImplementationOnce(() => {
-      throw new Error('no end')
-    })
-    onTestFinished(() => void vi.restoreAllMocks())
-    const posted = transport.post(request(collector.url, { body: LARGE }))
-    expect(await posted).toMatchObject({ reason: 'network', error: { message: 'no end' } })
-    expect(await transport.post(request(collector.url, { body: LARGE }))).toMatchObject({ status: 200 })
-  })
-
-  it('B60: that nobody takes is a failure', async () => {
-    await collector.stop()
-    const posted = createTransport().post(request(collector.url, { body: LARGE }))
-    expect(await posted).toMatchObject({ reason: 'network', error: { code: 'ECONNREFUSED' } })
-  })
-
-  it('B34: never leaves if the signal is aborted before that', async () => {
-    const transport = createTransport()
-    const controller = new AbortController()
-    await transport.post(request(collector.url))
-    const end = vi.spyOn(ClientRequest.prototype, 'end')
-    onTestFinished(() => void vi.restoreAllMocks())
-    const posted = transport.post(request(collector.url, { body: LARGE, signal: controller.signal }))
-    controller.abort()
-    expect(await posted).toMatchObject({ kind: 'failure', reason: 'aborted' })
-    await tick()
-    expect(end).not.toHaveBeenCalled()
-    expect(await transport.post(request(collector.url))).toMatchObject({ status: 200 })
-    expect(collector.requests).toHaveLength(2)
   })
 })
 
