@@ -14,7 +14,7 @@ import type { Bench, Line, StartTurns } from './question.ts'
 import { turnsRatioLine } from './turns.ts'
 
 export const BATCH_SPANS = 512
-const SEGMENT_BYTES = 32 * 1024
+const SEGMENT_BYTES = 64 * 1024
 const TURN_MICROS = 50_000
 const TURNS = 40
 

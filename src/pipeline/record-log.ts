@@ -1,5 +1,5 @@
 /**
- * Records, back to back in segments of 32 KiB, the first of 4: no object on the heap for a span that waits.
+ * Records, back to back in segments of 64 KiB, the first of 4: no object on the heap for a span that waits.
  *
  *     head                                                  tail
  *      │                                                     │
@@ -16,11 +16,11 @@
 import { FLAG_ERROR, FLAG_LOCAL_ROOT, type RecordRoom } from '../types.ts'
 import type { RecordColumns } from './encoded-records.ts'
 
-const SEGMENT_BYTES = 32 * 1024
+const SEGMENT_BYTES = 64 * 1024
 /** The first one: an export on its own, or a short invocation, has few spans, and memory has to be zeroed. */
 const FIRST_SEGMENT_BYTES = 4 * 1024
 /** Segments kept for reuse: enough for 2,048 spans of 500 bytes. */
-const MAX_SPARE_SEGMENTS = 32
+const MAX_SPARE_SEGMENTS = 16
 const HEADER_BYTES = 12
 const LENGTH_AT = 4
 const GROUP_AT = 8

@@ -95,7 +95,7 @@ describe.each(['stock', 'encoded'] as const)('memory, with a %s exporter', (kind
       watchedProcessor(gatedExporter(kind), { maxQueueSize: 1_000_000, maxExportBatchSize: 1_000_000 }),
     )
     for (const processor of processors) end(processor, 'a')
-    // A segment of 32 KiB, or a chunk of 256 spans, each.
+    // A segment of 64 KiB, or a chunk of 256 spans, each.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 40_000)
   })
 

@@ -15,7 +15,7 @@ describe('a writer with room at its sink', () => {
       return isInRoom
     }
     expect(write(1000)).toBe(true)
-    expect(write(40_000)).toBe(false)
+    expect(write(100_000)).toBe(false)
     expect(write(1000)).toBe(true)
   })
 })

@@ -10,7 +10,7 @@ import { decodeProtobuf } from '../helpers/otlp-schema.ts'
 import { names, spanNamed } from '../helpers/processors.ts'
 import { namesOfBatch, OpenDoor } from '../helpers/queues.ts'
 
-const SEGMENT_BYTES = 32 * 1024
+const SEGMENT_BYTES = 64 * 1024
 const HEADER_BYTES = 12
 
 function openArena(encoder = new NameEncoder()) {
