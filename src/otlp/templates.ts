@@ -155,8 +155,7 @@ export class Templates<W extends Writer & { valueAt: number }> {
     template.relearnAt *= 4
     const isKept = start <= TEMPLATE_BYTES_MAX
     template.headEnd = headEnd
-    // An array that was pushed to, or spread, has room for 16 more.
-    template.slots = isKept ? slots.slice() : []
+    template.slots = isKept ? slots : []
     const end = from + (isKept ? start : headEnd)
     const { piece } = template
     template.piece = piece.overwritten(writer.bytes, from, end) ?? this.#keep(writer.bytes, from, end)

@@ -53,8 +53,7 @@ export class FlushCall {
     this.#options = options
     this.tally = tally
     this.isShutdown = options.isShutdown
-    const expire = (): void => onExpire(this)
-    this.#onExpire = expire
+    this.#onExpire = () => onExpire(this)
     this.promise = new Promise((resolve) => {
       this.#resolve = resolve
     })

@@ -6,11 +6,11 @@ const MAX_TRACKED = 65_536
 const FORGOTTEN_AT_ONCE = 8192
 
 /**
- * After how many ends the map is made anew, or after as many as it has entries. A map that has rehashed keeps a reference
+ * After how many ends the map is made anew. A map that has rehashed keeps a reference
  * from its former table to the next one: once one of them is old, it keeps all that follow alive until the next full
  * collection.
  */
-const ENDS_OF_A_MAP = 1024
+const ENDS_OF_A_MAP = 4096
 
 /** A wait for spans to end. */
 export class OpenSpansWait {
@@ -54,7 +54,7 @@ export class OpenSpansWait {
 export class OpenSpans {
   /** Span id to the id of its parent. */
   #parents = new Map<string, string | undefined>()
-  #endsLeft = ENDS_OF_A_MAP
+  #ends = 0
   readonly #waits = new Set<OpenSpansWait>()
 
   get count(): number {
@@ -68,10 +68,7 @@ export class OpenSpans {
 
   ended(spanId: string): void {
     if (!this.#parents.delete(spanId)) return
-    if (--this.#endsLeft === 0) {
-      this.#parents = new Map(this.#parents)
-      this.#endsLeft = Math.max(ENDS_OF_A_MAP, this.#parents.size)
-    }
+    if (++this.#ends % ENDS_OF_A_MAP === 0) this.#parents = new Map(this.#parents)
     for (const wait of this.#waits) wait.spanEnded(spanId)
   }
 
