@@ -18,7 +18,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '35.6 kB',
+    limit: '35.4 kB',
     modifyEsbuildConfig: edge,
   },
   {
@@ -27,7 +27,7 @@ export default [
     import: '{ BatchSpanProcessor, OTLPProtobufTraceExporter }',
     ignore: ['@opentelemetry/api'],
     gzip: true,
-    limit: '32.5 kB',
+    limit: '32.4 kB',
     modifyEsbuildConfig: edge,
   },
 ]

@@ -28,6 +28,7 @@ import {
   UnixTime,
   uint32Of,
 } from './values.ts'
+import { utf8 } from './writer.ts'
 
 const COMMA = 0x2c
 const OPEN_BRACKET = 0x5b
@@ -36,7 +37,7 @@ const CLOSE_BRACE = 0x7d
 const STATUS_ERROR = 2
 
 const literals = /* @__PURE__ */ new Slab()
-const literal = (text: string): Piece => literals.ascii(text)
+const literal = (text: string): Piece => literals.add(utf8.encode(text), 0, text.length, text)
 /** Everything that follows a member ends in a comma; the end of an object or array takes the comma's place. */
 const TRACE_ID = /* @__PURE__ */ literal(',{"traceId":"')
 const SPAN_ID = /* @__PURE__ */ literal('","spanId":"')
@@ -75,7 +76,7 @@ const VERSION = /* @__PURE__ */ literal(',"version":')
 const SCHEMA_URL = /* @__PURE__ */ literal('"schemaUrl":')
 const SCOPE_SPANS = /* @__PURE__ */ literal('"scopeSpans":[')
 const SPANS = /* @__PURE__ */ literal('"spans":')
-const REQUEST = /* @__PURE__ */ literal('{"resourceSpans":[')
+const REQUEST = /* @__PURE__ */ utf8.encode('{"resourceSpans":[')
 
 const unixTime = /* @__PURE__ */ new UnixTime()
 
@@ -413,7 +414,7 @@ export class JsonEncoder implements SpanEncoder {
       buffer[at++] = CLOSE_BRACE
       buffer[at++] = COMMA
     }
-    put(REQUEST.bytes())
+    put(REQUEST)
     for (const resource of resources) {
       put(resource.prefix)
       for (const section of resource.sections) {

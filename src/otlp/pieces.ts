@@ -21,16 +21,11 @@ export class Piece {
     this.end = start + bytes.length
     this.mayHoldNaN = mayHoldNaN(bytes)
     this.text = text
-    this.bytes().set(bytes)
+    new Uint8Array(view.buffer).set(bytes, start)
   }
 
   get length(): number {
     return this.end - this.start
-  }
-
-  /** A view of part of it, all of it by default: made anew each time. */
-  bytes(from = 0, to = this.length): Uint8Array {
-    return new Uint8Array(this.view.buffer, this.start + from, to - from)
   }
 
   /** Puts `source[from, to)` in the place of this piece, which nobody may need any more; undefined if it is too long. */
@@ -48,23 +43,14 @@ export class Slab {
 
   /** Keeps a copy of `source[from, to)`. */
   add(source: Uint8Array, from: number, to: number, text = ''): Piece {
-    const start = this.#take(to - from)
-    return new Piece(this.#view, start, source.subarray(from, to), text)
-  }
-
-  /** Keeps a text of ASCII. */
-  ascii(text: string): Piece {
-    return this.add(new TextEncoder().encode(text), 0, text.length, text)
-  }
-
-  #take(length: number): number {
+    const length = to - from
     if (this.#end + length + MARGIN > this.#view.byteLength) {
       this.#view = new DataView(new ArrayBuffer(Math.max(SLAB_BYTES, length + MARGIN)))
       this.#end = 0
     }
     const start = this.#end
     this.#end += length
-    return start
+    return new Piece(this.#view, start, source.subarray(from, to), text)
   }
 }
 

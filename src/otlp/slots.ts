@@ -55,11 +55,10 @@ export function slotOf(
   former?: Slot,
 ): Slot {
   const isText = typeof value === 'string' && lengthOf(value) <= STRING_LENGTH_MAX
-  const isScalar = typeof value === 'boolean' || (typeof value === 'number' && value !== 0)
   return {
     key,
     text: isText ? interned(value) : '',
-    scalar: isScalar ? value : Number.NaN,
+    scalar: (typeof value === 'number' || typeof value === 'boolean') && value !== 0 ? value : Number.NaN,
     isText,
     start,
     valueStart,

@@ -6,13 +6,10 @@ import { lengthOf } from './values.ts'
 /** Strings up to this long are packed here; beyond it `encodeInto` is faster in spite of the cost of its call. */
 export const PACKED_LENGTH_MAX = 56
 
-/** Runs up to this long are copied word by word; beyond it `set` is faster in spite of the cost of its call. */
-const WORD_COPY_MAX = 256
-
 /** What a record may take: no request may be larger. An array without end stops here. */
 const BYTES_MAX = 2 ** 26
 
-const utf8 = /* @__PURE__ */ new TextEncoder()
+export const utf8 = /* @__PURE__ */ new TextEncoder()
 
 const CAPACITY = 4096
 
@@ -93,9 +90,7 @@ export class Writer {
 
   /** Writes part of a piece, all of it by default. */
   piece(piece: Piece, from = 0, to = piece.length): void {
-    const length = to - from
-    if (length > WORD_COPY_MAX) this.raw(piece.bytes(from, to))
-    else this.words(piece.view, piece.start + from, length, piece.mayHoldNaN)
+    this.words(piece.view, piece.start + from, to - from, piece.mayHoldNaN)
   }
 
   /**

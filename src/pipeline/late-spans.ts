@@ -13,7 +13,7 @@ export class LateSpans<Late> {
 
   /** Takes them in, and those that end meanwhile. */
   takeAll(take: (late: Late) => void): void {
-    if (this.#isTaking || this.#late.length === 0) return
+    if (this.#isTaking || !this.#late.length) return
     this.#isTaking = true
     let taken = 0
     try {

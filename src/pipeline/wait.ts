@@ -7,11 +7,9 @@ const BRIEF_MILLIS = 5
 /** Work goes on no longer than this without letting the event loop turn, in milliseconds. */
 const MAX_BUSY_MILLIS = 10
 
-const nobodyWaits = (): void => {}
-
 /** A wait that others can end. One at a time. */
 export class Wait {
-  #end: (end: 'interrupted') => void = nobodyWaits
+  #end: (end: 'interrupted') => void = () => {}
 
   /** Ends the wait that is on, if there is one. */
   interrupt(): void {
@@ -27,7 +25,7 @@ export class Wait {
       promise?.then(() => resolve('settled'))
     })
     timer.cancel()
-    this.#end = nobodyWaits
+    this.#end = () => {}
     return end
   }
 }
