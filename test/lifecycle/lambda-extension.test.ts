@@ -51,7 +51,7 @@ test('B50: what the extension asks Lambda for is in no trace, and keeps no proce
     console.log(await registerExtension())
     const [response] = await once(http.get('http://${api.address}/traced'), 'response')
     await once(response.resume(), 'end')
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    while (exporter.getFinishedSpans().length === 0) await new Promise((resolve) => setImmediate(resolve))
     console.log(exporter.getFinishedSpans().map(({ attributes }) => attributes['http.target'] ?? attributes['url.full']).join())
   `)
   api.stop()

@@ -286,10 +286,11 @@ describe('a flush without options', () => {
       },
       { processor, marginMillis: 300 },
     )
-    const within = await wrapped({}, contextWith(600))
+    const invocation = contextWith(600)
+    const within = await wrapped({}, invocation)
     expect(within).toBeGreaterThan(200)
     expect(within).toBeLessThan(1500)
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    await expect.poll(() => invocation.getRemainingTimeInMillis()).toBeLessThan(0)
     expect(await millisOf(() => processor.forceFlush())).toBeGreaterThan(1900)
   })
 })
