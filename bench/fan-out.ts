@@ -6,7 +6,7 @@ import { fanOut } from 'tailrace/fan-out'
 import type { PipelineExporter } from '../src/types.ts'
 import { spansOf } from './corpus/spans.ts'
 import { CORPUS_SPANS } from './corpus.ts'
-import { encodedSide } from './harness/pipelines.ts'
+import { encodedSide } from './harness/encoded-side.ts'
 import type { Question, StartTurns } from './harness/question.ts'
 import { median } from './harness/statistics.ts'
 

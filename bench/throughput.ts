@@ -39,13 +39,14 @@ export const question: Question = {
   measure,
   async ask(bench) {
     const settings = { millis: bench.isQuick ? 1500 : 4000 }
-    const rounds = await bench.rounds(['stock', 'tailrace'], { settings, receiver: 'count' })
+    const rounds = await bench.rounds(['stock', 'tailrace', 'bare requests'], { settings, receiver: 'count' })
     const stock = column(rounds, 'stock', 'perSecond')
     const tailrace = column(rounds, 'tailrace', 'perSecond')
+    const bare = column(rounds, 'bare requests', 'perSecond')
     const line: Line = {
       label: 'more',
       unit: '/s',
-      samples: { stock, tailrace },
+      samples: { stock, tailrace, 'bare requests': bare },
       figures: tailrace.map((perSecond, i) => perSecond / stock[i]),
       figureUnit: '×',
       goal: { required: 3, aim: 4, sense: 'at least' },

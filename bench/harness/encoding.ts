@@ -5,11 +5,11 @@
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { OTLPTraceExporter } from 'tailrace'
-import type { RecordRoom, RecordSink, RecordTable } from '../../src/types.ts'
+import type { RecordRoom, RecordSink, RecordTable, SpanEncoder } from '../../src/types.ts'
 import type { SetName } from '../corpus/cardinality.ts'
 import { spansOf } from '../corpus/spans.ts'
+import { encodedSide } from './encoded-side.ts'
 import { countJsonSpans, countSpans } from './otlp.ts'
-import { encodedSide } from './pipelines.ts'
 import type { Bench, Line, StartTurns } from './question.ts'
 import { turnsRatioLine } from './turns.ts'
 
@@ -18,7 +18,7 @@ const SEGMENT_BYTES = 64 * 1024
 const TURN_MICROS = 50_000
 const TURNS = 40
 
-export type Encoding = 'protobuf' | 'json'
+export type Format = 'protobuf' | 'json'
 
 class Segment implements RecordRoom {
   readonly bytes = new Uint8Array(SEGMENT_BYTES)
@@ -62,31 +62,52 @@ class Records implements RecordSink, RecordTable {
   }
 }
 
-/** As under the processor: a body goes into the memory of the one before, which has been sent. */
-export function ourSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
-  const encoder = encodedSide(new OTLPTraceExporter({ encoding })).createEncoder()
-  const records = new Records()
-  let memory = new Uint8Array()
-  const allocate = (bytes: number): Uint8Array => {
-    if (memory.length < bytes) memory = new Uint8Array(bytes + (bytes >> 3))
-    return memory
+/** Encodes as the processor does, and nothing else: up to `BATCH_SPANS` spans, and then a body of them. */
+export class Encoding {
+  readonly #encoder: SpanEncoder
+  readonly #records = new Records()
+  #memory = new Uint8Array()
+
+  constructor(format: Format) {
+    this.#encoder = encodedSide(new OTLPTraceExporter({ encoding: format })).createEncoder()
   }
-  return (spans) => {
-    for (const span of spans) encoder.encode(span, records)
-    const body = encoder.frame(records, allocate)
-    records.clear()
+
+  /** Spans that are in no body yet. */
+  get count(): number {
+    return this.#records.count
+  }
+
+  encode(span: ReadableSpan): void {
+    this.#encoder.encode(span, this.#records)
+  }
+
+  /** The body goes into the memory of the one before, which has been sent. */
+  frame(): Uint8Array {
+    const body = this.#encoder.frame(this.#records, (bytes) => {
+      if (this.#memory.length < bytes) this.#memory = new Uint8Array(bytes + (bytes >> 3))
+      return this.#memory
+    })
+    this.#records.clear()
     return body
   }
 }
 
-function stockSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
-  const serializer = encoding === 'json' ? JsonTraceSerializer : ProtobufTraceSerializer
+export function ourSerializer(format: Format): (spans: ReadableSpan[]) => Uint8Array {
+  const encoding = new Encoding(format)
+  return (spans) => {
+    for (const span of spans) encoding.encode(span)
+    return encoding.frame()
+  }
+}
+
+function stockSerializer(format: Format): (spans: ReadableSpan[]) => Uint8Array {
+  const serializer = format === 'json' ? JsonTraceSerializer : ProtobufTraceSerializer
   return (spans) => serializer.serializeRequest(spans) as Uint8Array
 }
 
 /** What is left if encoding takes no time: every attribute is looked at, and the bytes are copied, once. */
-function floorSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Array {
-  const serialize = ourSerializer(encoding)
+function floorSerializer(format: Format): (spans: ReadableSpan[]) => Uint8Array {
+  const serialize = ourSerializer(format)
   const bodies = new Map<ReadableSpan[], Uint8Array>()
   const memory = new Uint8Array(2 ** 21)
   return (spans) => {
@@ -105,7 +126,7 @@ function floorSerializer(encoding: Encoding): (spans: ReadableSpan[]) => Uint8Ar
   }
 }
 
-const SERIALIZERS: Record<string, (encoding: Encoding) => (spans: ReadableSpan[]) => Uint8Array> = {
+const SERIALIZERS: Record<string, (format: Format) => (spans: ReadableSpan[]) => Uint8Array> = {
   stock: stockSerializer,
   tailrace: ourSerializer,
   floor: floorSerializer,
@@ -117,13 +138,13 @@ function cpuMicros(): number {
 }
 
 /** Measures one encoding, of either side: CPU microseconds per span. */
-export function encodingTurns(encoding: Encoding): StartTurns {
+export function encodingTurns(format: Format): StartTurns {
   return async (variant, { set, count, millis }) => {
     const spans = spansOf(set as SetName, count as number)
     const batches: ReadableSpan[][] = []
     while (spans.length > 0) batches.push(spans.splice(0, BATCH_SPANS))
-    const serialize = SERIALIZERS[variant](encoding)
-    const countIn = encoding === 'json' ? countJsonSpans : countSpans
+    const serialize = SERIALIZERS[variant](format)
+    const countIn = format === 'json' ? countJsonSpans : countSpans
     for (const batch of batches) {
       if (countIn(serialize(batch)) !== batch.length)
         throw new Error(`${variant}: spans are missing from the request`)

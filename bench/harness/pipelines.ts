@@ -1,4 +1,4 @@
-/** The pipelines that are compared, set up alike: no processor to speak of, the stock one, and tailrace. */
+/** The pipelines that are compared, set up alike: no processor to speak of, the stock one, tailrace, and parts of it. */
 import { OTLPTraceExporter as StockExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
 import * as sdk from '@opentelemetry/sdk-trace-base'
@@ -9,10 +9,12 @@ import {
   BatchSpanProcessor as StockProcessor,
 } from '@opentelemetry/sdk-trace-base'
 import { BatchSpanProcessor, OTLPTraceExporter } from 'tailrace'
-import type { EncodingExporter, PipelineExporter } from '../../src/types.ts'
+import type { PipelineExporter } from '../../src/types.ts'
 import { processorOf } from '../corpus/spans.ts'
+import { encodedSide, pipelineExporter } from './encoded-side.ts'
+import { BareRequests, OnlyEncoder } from './floor.ts'
 
-export type PipelineName = 'no-op' | 'stock' | 'tailrace'
+export type PipelineName = 'no-op' | 'stock' | 'tailrace' | 'only encoder' | 'bare requests'
 export const PIPELINES: readonly PipelineName[] = ['no-op', 'stock', 'tailrace']
 
 /** Whoever has delivered nothing more for so long has dropped it. */
@@ -43,6 +45,8 @@ export class Pipeline {
     }
     if (name === 'stock') this.processor = stockProcessor(target, deliver)
     else if (name === 'tailrace') this.processor = tailraceProcessor(target, deliver)
+    else if (name === 'only encoder') this.processor = new OnlyEncoder(deliver)
+    else if (name === 'bare requests') this.processor = new BareRequests(target.url as string, deliver)
     else this.processor = processorOf(() => deliver(1))
   }
 
@@ -102,16 +106,6 @@ class StockWithoutNetwork implements SpanExporter {
   }
 
   async shutdown(): Promise<void> {}
-}
-
-/** By which the processor asks an exporter for its encoded side. */
-const pipelineExporter = 'tailrace.pipelineExporter'
-
-/** The encoded side of an exporter of ours. */
-export function encodedSide(exporter: OTLPTraceExporter): PipelineExporter {
-  const side = (exporter as unknown as EncodingExporter)[pipelineExporter]()
-  if (!side) throw new Error('the exporter has no encoded side')
-  return side
 }
 
 function tailraceProcessor({ url, options }: Target, deliver: (count: number) => void): SpanProcessor {

@@ -93,20 +93,28 @@ export function ratioOf(turns: Turns, variant: string, other: string): number {
   return median(turns[variant].map((cost, i) => cost / turns[other][i]))
 }
 
-/** How many times less than the stock SDK tailrace takes, in each round. */
+/**
+ * How many times less than the stock SDK tailrace takes, in each round.
+ * @param others - Variants that are only shown beside.
+ */
 export function ratioLine(
   label: string,
   unit: string,
   rounds: readonly Round[],
   name: string,
   goal?: { required: number; aim?: number },
+  others: readonly string[] = [],
 ): Line {
   const stock = column(rounds, 'stock', name)
   const tailrace = column(rounds, 'tailrace', name)
   return {
     label,
     unit,
-    samples: { stock, tailrace },
+    samples: {
+      stock,
+      tailrace,
+      ...Object.fromEntries(others.map((variant) => [variant, column(rounds, variant, name)])),
+    },
     figures: stock.map((value, i) => value / (tailrace[i] as number)),
     figureUnit: '×',
     ...(goal && { goal: { ...goal, sense: 'at least' } }),

@@ -8,14 +8,22 @@ import { Random } from '../corpus/random.ts'
 import { createProvider, recipesOf, Stream } from '../corpus/spans.ts'
 import { playPaced } from './pace.ts'
 import { PIPELINES, Pipeline, type PipelineName } from './pipelines.ts'
-import type { Bench, Line, Round, RoundOptions, Sample, Settings } from './question.ts'
+import type { Bench, Line, RoundOptions, Sample, Settings } from './question.ts'
 import { column } from './question.ts'
 
 const SEGMENT_SPANS = 4096
 
-export async function measureSegments(_variant: string, { url, segments, seed }: Settings): Promise<Sample> {
+/** What a pipeline of ours cannot do without: with a receiver a request for each batch, otherwise encoding. */
+const partOf = (hasReceiver: boolean): PipelineName => (hasReceiver ? 'bare requests' : 'only encoder')
+
+/** Who takes turns in a process. The part is measured in another one, so that it changes nothing about the comparison. */
+const contendersOf = (variant: string, hasReceiver: boolean): readonly PipelineName[] =>
+  variant === 'all' ? PIPELINES : ['no-op', 'tailrace', partOf(hasReceiver)]
+
+export async function measureSegments(variant: string, { url, segments, seed }: Settings): Promise<Sample> {
   const recipes = recipesOf('realistic')
-  const contenders = PIPELINES.map((name) => {
+  const names = contendersOf(variant, url !== undefined)
+  const contenders = names.map((name) => {
     const pipeline = new Pipeline(name, { url: url as string | undefined })
     return {
       name,
@@ -52,33 +60,44 @@ export async function measureSegments(_variant: string, { url, segments, seed }:
   return { ...sample, delivered }
 }
 
-/** The line of a question that is answered by segments. */
-export async function segmentsLine(
+/** The lines of a question that is answered by segments: what is above no-op, and the part of it. */
+export async function segmentsLines(
   bench: Bench,
   label: string,
   goal: { required: number; aim: number },
   receiver?: RoundOptions['receiver'],
-): Promise<Line> {
-  const rounds: Round[] = []
-  // One variant, so one process a round.
-  for (const round of await bench.rounds(['all'], {
+): Promise<Line[]> {
+  const rounds = await bench.rounds(['all', 'part'], {
     settings: { segments: bench.isQuick ? 6 : 30 },
     ...(receiver && { receiver }),
-  })) {
-    rounds.push(round)
-  }
-  const samples = Object.fromEntries(
-    PIPELINES.map((name: PipelineName) => [name, column(rounds, 'all', name)]),
-  ) as Record<PipelineName, number[]>
-  return {
-    label,
-    unit: 'µs CPU',
-    samples,
-    figures: samples.stock.map(
-      (stock, i) => (stock - samples['no-op'][i]) / (samples.tailrace[i] - samples['no-op'][i]),
-    ),
-    figureUnit: '×',
-    goal: { ...goal, sense: 'at least' },
-    isRatioToStock: true,
-  }
+  })
+  const part = partOf(receiver !== undefined)
+  /** What a pipeline costs above no-op in the same process. */
+  const above = (variant: string, name: PipelineName): number[] =>
+    rounds.map((round) => round[variant][name] - round[variant]['no-op'])
+  const samplesOf = (variant: string): Record<string, number[]> =>
+    Object.fromEntries(
+      contendersOf(variant, receiver !== undefined).map((name) => [name, column(rounds, variant, name)]),
+    )
+  const ours = above('all', 'tailrace')
+  const oursBesidePart = above('part', 'tailrace')
+  return [
+    {
+      label,
+      unit: 'µs CPU',
+      samples: samplesOf('all'),
+      figures: above('all', 'stock').map((stock, i) => stock / ours[i]),
+      figureUnit: '×',
+      goal: { ...goal, sense: 'at least' },
+      isRatioToStock: true,
+    },
+    {
+      label: `of it ${part}`,
+      unit: 'µs CPU',
+      samples: samplesOf('part'),
+      figures: above('part', part).map((cost, i) => (cost / oursBesidePart[i]) * 100),
+      figureUnit: '%',
+      isRatioToStock: false,
+    },
+  ]
 }

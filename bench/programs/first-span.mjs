@@ -17,13 +17,29 @@ async function createProcessor() {
     : new sdk.BatchSpanProcessor({ exporter })
 }
 
-const processor = await createProcessor()
-const Provider = sdk.BasicTracerProvider ?? sdk.TracerProvider
-const provider = new Provider({ spanProcessors: [processor] })
-const span = provider.getTracer('shop').startSpan('GET /', { attributes: { 'http.request.method': 'GET' } })
-span.setAttribute('http.response.status_code', 200)
-span.end()
-await processor.forceFlush()
+/** Posts one span that was encoded beforehand and is empty: a process that sends over HTTP needs no less. */
+async function sendBareRequest() {
+  const { request } = process.getBuiltinModule?.('node:http') ?? (await import('node:http'))
+  const body = Uint8Array.of(0x0a, 4, 0x12, 2, 0x12, 0)
+  await new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/x-protobuf', 'content-length': body.length }
+    request(url, { method: 'POST', headers }, (response) => response.resume().once('end', resolve))
+      .once('error', reject)
+      .end(body)
+  })
+}
+
+async function sendSpan() {
+  const processor = await createProcessor()
+  const Provider = sdk.BasicTracerProvider ?? sdk.TracerProvider
+  const provider = new Provider({ spanProcessors: [processor] })
+  const span = provider.getTracer('shop').startSpan('GET /', { attributes: { 'http.request.method': 'GET' } })
+  span.setAttribute('http.response.status_code', 200)
+  span.end()
+  await processor.forceFlush()
+}
+
+await (variant === 'bare request' ? sendBareRequest() : sendSpan())
 const end = performance.now()
 const sample = { millis: end - start, afterSdkMillis: end - sdkImported, delivered: 1 }
 process.stdout.write(`${JSON.stringify(sample)}\n`, () => process.exit())
