@@ -6,7 +6,7 @@ import { fanOut } from 'tailrace/fan-out'
 import type { PipelineExporter } from '../src/types.ts'
 import { spansOf } from './corpus/spans.ts'
 import { CORPUS_SPANS } from './corpus.ts'
-import { encodedSide } from './harness/encoded-side.ts'
+import { encodedSide, pipelineExporter } from './harness/encoded-side.ts'
 import type { Question, StartTurns } from './harness/question.ts'
 import { median } from './harness/statistics.ts'
 
@@ -31,7 +31,7 @@ function createExporter(): OTLPTraceExporter {
     },
     shutdown: () => side.shutdown(),
   }
-  return Object.assign(exporter, { 'tailrace.pipelineExporter': () => taking })
+  return Object.assign(exporter, { [pipelineExporter]: () => taking })
 }
 
 const turns: StartTurns = async (variant) => {

@@ -6,7 +6,7 @@ import { OTLPTraceExporter, BatchSpanProcessor as Processor } from 'tailrace'
 import type { PipelineExporter } from '../src/types.ts'
 import { spansOf } from './corpus/spans.ts'
 import { CORPUS_SPANS } from './corpus.ts'
-import { encodedSide } from './harness/encoded-side.ts'
+import { encodedSide, pipelineExporter } from './harness/encoded-side.ts'
 import type { Question, StartTurns } from './harness/question.ts'
 import { median } from './harness/statistics.ts'
 import { turnsFlatLine } from './harness/turns.ts'
@@ -33,7 +33,7 @@ function createProcessor(maxQueueSize: number, isHanging: boolean): Processor {
     },
     shutdown: () => side.shutdown(),
   }
-  Object.assign(exporter, { 'tailrace.pipelineExporter': () => target })
+  Object.assign(exporter, { [pipelineExporter]: () => target })
   return new Processor(exporter, { maxQueueSize, maxQueueBytes: 2 ** 31 - 1, scheduledDelayMillis: 0 })
 }
 

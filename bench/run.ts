@@ -9,7 +9,8 @@
  *     npm run bench -- --quick                        the guard of CI, in short: fails if a ratio is below half of what
  *                                                     is required in every round
  *     npm run bench -- --json                         the figures of every round, instead of the table
- *     npm run bench -- --chart                        draws bench/chart.svg from the figures, too, and README's table
+ *     npm run bench -- --chart                        draws bench/chart.svg from the figures, too, and writes README's table
+ *                                                     (with --node 24: only its table); all questions must be answered
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -96,14 +97,23 @@ if (values.json) {
   console.log(`${where.join('\n')}\n\n${table(answers)}`)
 }
 if (values.chart) {
-  const file = fileURLToPath(new URL('chart.svg', import.meta.url))
-  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
-  writeFileSync(file, chart(answers, [command, ...where]))
-  const readme = fileURLToPath(new URL('../README.md', import.meta.url))
-  const part = [table(answers), '', [`\`${command}\``, ...where].join('; ')].join('\n')
-  writeFileSync(readme, figures.replaced(readFileSync(readme, 'utf8'), part))
-  process.stderr.write(`drew ${file}, and README has the table\n`)
+  if (failures.length > 0 || positionals.length > 0)
+    failures.push('chart and table are of all questions, or not written')
+  else draw()
 }
 if (values.quick) failures.push(...collapsed(answers))
 for (const failure of failures) console.error(`FAIL: ${failure}`)
 process.exitCode = failures.length > 0 ? 1 : 0
+
+/** Writes the figures into README, and those of Node 20 into the chart. */
+function draw(): void {
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
+  if (fixture.nodeMajor === 20) {
+    const file = fileURLToPath(new URL('chart.svg', import.meta.url))
+    writeFileSync(file, chart(answers, [command, ...where]))
+  }
+  const readme = fileURLToPath(new URL('../README.md', import.meta.url))
+  const part = [table(answers), '', [`\`${command}\``, ...where].join('; ')].join('\n')
+  writeFileSync(readme, figures[fixture.nodeMajor].replaced(readFileSync(readme, 'utf8'), part))
+  process.stderr.write('README has the figures\n')
+}

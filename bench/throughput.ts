@@ -38,15 +38,17 @@ export const question: Question = {
   title: 'spans delivered per second to a local receiver, one request in flight',
   measure,
   async ask(bench) {
-    const settings = { millis: bench.isQuick ? 1500 : 4000 }
-    const rounds = await bench.rounds(['stock', 'tailrace', 'bare requests'], { settings, receiver: 'count' })
+    const options = { settings: { millis: bench.isQuick ? 1500 : 4000 }, receiver: 'count' } as const
+    const rounds = await bench.rounds(['stock', 'tailrace'], options)
+    const floors = await bench.rounds(['floor'], options)
     const stock = column(rounds, 'stock', 'perSecond')
     const tailrace = column(rounds, 'tailrace', 'perSecond')
-    const bare = column(rounds, 'bare requests', 'perSecond')
+    const floor = column(floors, 'floor', 'perSecond')
     const line: Line = {
       label: 'more',
       unit: '/s',
-      samples: { stock, tailrace, 'bare requests': bare },
+      samples: { stock, tailrace, floor },
+      atFloor: floor.map((perSecond, i) => perSecond / stock[i]),
       figures: tailrace.map((perSecond, i) => perSecond / stock[i]),
       figureUnit: '×',
       goal: { required: 3, aim: 4, sense: 'at least' },

@@ -50,7 +50,13 @@ export function prepareFixture(nodeMajor: number): Fixture {
   cpSync(join(root, 'package.json'), join(target, 'package.json'))
   cpSync(join(root, 'dist'), join(target, 'dist'), { recursive: true })
   const sdk = nodeMajor < 22 ? '@opentelemetry/sdk-trace-base' : '@opentelemetry/sdk-trace'
-  const names = ['tailrace', sdk, '@opentelemetry/exporter-trace-otlp-proto', '@opentelemetry/api']
+  const names = [
+    'tailrace',
+    sdk,
+    '@opentelemetry/exporter-trace-otlp-proto',
+    '@opentelemetry/otlp-transformer',
+    '@opentelemetry/api',
+  ]
   const versions = Object.fromEntries(names.map((name) => [name, versionOf(directory, name)]))
   return { directory, node, nodeVersion, nodeMajor, sdk, versions }
 }

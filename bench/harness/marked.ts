@@ -22,5 +22,8 @@ export class MarkedPart {
   }
 }
 
-/** README's table of figures. */
-export const figures = new MarkedPart('npm run bench -- --chart')
+/** README's tables of figures, by the major version of Node. */
+export const figures: Readonly<Record<number, MarkedPart>> = {
+  20: new MarkedPart('npm run bench -- --chart'),
+  24: new MarkedPart('npm run bench -- --node 24 --chart'),
+}

@@ -12,9 +12,9 @@ import { BatchSpanProcessor, OTLPTraceExporter } from 'tailrace'
 import type { PipelineExporter } from '../../src/types.ts'
 import { processorOf } from '../corpus/spans.ts'
 import { encodedSide, pipelineExporter } from './encoded-side.ts'
-import { BareRequests, OnlyEncoder } from './floor.ts'
+import { EncodingAlone, Floor } from './parts.ts'
 
-export type PipelineName = 'no-op' | 'stock' | 'tailrace' | 'only encoder' | 'bare requests'
+export type PipelineName = 'no-op' | 'stock' | 'tailrace' | 'encoding alone' | 'floor'
 export const PIPELINES: readonly PipelineName[] = ['no-op', 'stock', 'tailrace']
 
 /** Whoever has delivered nothing more for so long has dropped it. */
@@ -45,8 +45,8 @@ export class Pipeline {
     }
     if (name === 'stock') this.processor = stockProcessor(target, deliver)
     else if (name === 'tailrace') this.processor = tailraceProcessor(target, deliver)
-    else if (name === 'only encoder') this.processor = new OnlyEncoder(deliver)
-    else if (name === 'bare requests') this.processor = new BareRequests(target.url as string, deliver)
+    else if (name === 'encoding alone') this.processor = new EncodingAlone(deliver)
+    else if (name === 'floor') this.processor = new Floor(target.url, deliver)
     else this.processor = processorOf(() => deliver(1))
   }
 
@@ -64,6 +64,12 @@ export class Pipeline {
       })
     }
     clearTimeout(patience)
+  }
+
+  /** The bytes that wait in the queue of ours. */
+  get pendingBytes(): number {
+    const { stats } = this.processor as unknown as Partial<BatchSpanProcessor>
+    return stats?.call(this.processor).pendingBytes ?? 0
   }
 
   /** Waits until everything is delivered. */

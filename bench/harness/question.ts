@@ -35,6 +35,8 @@ export interface Line {
   /** One a round. */
   readonly figures: readonly number[]
   readonly figureUnit: '×' | '%' | 'B' | 'KB' | 'KiB' | 'ms' | 'MB'
+  /** What the figure would be at the floor, once a round: how far it could come at best. */
+  readonly atFloor?: readonly number[]
   readonly goal?: Goal
   /** The figure says how many times better than the stock SDK: drawn in the chart, and guarded by `--quick`. */
   readonly isRatioToStock: boolean
@@ -95,7 +97,7 @@ export function ratioOf(turns: Turns, variant: string, other: string): number {
 
 /**
  * How many times less than the stock SDK tailrace takes, in each round.
- * @param others - Variants that are only shown beside.
+ * @param floors - Rounds of the variant `floor`, if the question has one.
  */
 export function ratioLine(
   label: string,
@@ -103,19 +105,17 @@ export function ratioLine(
   rounds: readonly Round[],
   name: string,
   goal?: { required: number; aim?: number },
-  others: readonly string[] = [],
+  floors: readonly Round[] = [],
 ): Line {
   const stock = column(rounds, 'stock', name)
   const tailrace = column(rounds, 'tailrace', name)
+  const floor = column(floors, 'floor', name)
   return {
     label,
     unit,
-    samples: {
-      stock,
-      tailrace,
-      ...Object.fromEntries(others.map((variant) => [variant, column(rounds, variant, name)])),
-    },
+    samples: { stock, tailrace, ...(floors.length > 0 && { floor }) },
     figures: stock.map((value, i) => value / (tailrace[i] as number)),
+    ...(floors.length > 0 && { atFloor: stock.map((value, i) => value / (floor[i] as number)) }),
     figureUnit: '×',
     ...(goal && { goal: { ...goal, sense: 'at least' } }),
     isRatioToStock: true,

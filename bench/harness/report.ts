@@ -1,4 +1,5 @@
 /** Prints what was found. */
+import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import type { Fixture } from './fixture.ts'
 import type { Line, Question } from './question.ts'
@@ -9,13 +10,22 @@ export interface Answer {
   readonly lines: readonly Line[]
 }
 
+/** What of the repository is measured; nothing outside of one. */
+function revision(): string {
+  try {
+    return ` (${execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()})`
+  } catch {
+    return ''
+  }
+}
+
 /** What was measured on, in one line each. */
 export function circumstances({ nodeVersion, versions }: Fixture, rounds: number): string[] {
   const [first] = cpus()
   return [
     `Node ${nodeVersion}, ${process.platform} ${process.arch}, ${cpus().length} × ${first?.model.trim()}; ${rounds} rounds`,
     Object.entries(versions)
-      .map(([name, version]) => `${name} ${version}`)
+      .map(([name, version]) => `${name} ${version}${name === 'tailrace' ? revision() : ''}`)
       .join(', '),
   ]
 }
@@ -65,7 +75,7 @@ function samplesOf({ samples, unit }: Line): string {
 
 /** The table, in Markdown. */
 export function table(answers: readonly Answer[]): string {
-  const rows = [['question', 'medians', 'figure (min–max)', 'required', 'aim', '']]
+  const rows = [['question', 'medians', 'figure (min–max)', 'required', 'aim', '', 'at the floor']]
   for (const { question, lines } of answers) {
     for (const line of lines) {
       rows.push([
@@ -75,6 +85,7 @@ export function table(answers: readonly Answer[]): string {
         bound(line, line.goal?.required),
         bound(line, line.goal?.aim),
         verdict(line),
+        line.atFloor ? `${rounded(median(line.atFloor))}${unitOf(line)}` : '',
       ])
     }
   }

@@ -8,21 +8,15 @@ import { Random } from '../corpus/random.ts'
 import { createProvider, recipesOf, Stream } from '../corpus/spans.ts'
 import { playPaced } from './pace.ts'
 import { PIPELINES, Pipeline, type PipelineName } from './pipelines.ts'
-import type { Bench, Line, RoundOptions, Sample, Settings } from './question.ts'
+import type { Bench, Line, Round, RoundOptions, Sample, Settings } from './question.ts'
 import { column } from './question.ts'
 
 const SEGMENT_SPANS = 4096
 
-/** What a pipeline of ours cannot do without: with a receiver a request for each batch, otherwise encoding. */
-const partOf = (hasReceiver: boolean): PipelineName => (hasReceiver ? 'bare requests' : 'only encoder')
-
-/** Who takes turns in a process. The part is measured in another one, so that it changes nothing about the comparison. */
-const contendersOf = (variant: string, hasReceiver: boolean): readonly PipelineName[] =>
-  variant === 'all' ? PIPELINES : ['no-op', 'tailrace', partOf(hasReceiver)]
-
+/** @param variant - `all` that are compared, or a part of a pipeline, which has a process of its own with a no-op. */
 export async function measureSegments(variant: string, { url, segments, seed }: Settings): Promise<Sample> {
   const recipes = recipesOf('realistic')
-  const names = contendersOf(variant, url !== undefined)
+  const names: readonly PipelineName[] = variant === 'all' ? PIPELINES : ['no-op', variant as PipelineName]
   const contenders = names.map((name) => {
     const pipeline = new Pipeline(name, { url: url as string | undefined })
     return {
@@ -60,44 +54,45 @@ export async function measureSegments(variant: string, { url, segments, seed }: 
   return { ...sample, delivered }
 }
 
-/** The lines of a question that is answered by segments: what is above no-op, and the part of it. */
+/**
+ * The lines of a question that is answered by segments: what is above no-op, and what a part of ours is of it. Parts are
+ * measured in other processes, afterwards: they are compared by what they cost in no-ops.
+ */
 export async function segmentsLines(
   bench: Bench,
-  label: string,
   goal: { required: number; aim: number },
+  parts: readonly PipelineName[],
   receiver?: RoundOptions['receiver'],
 ): Promise<Line[]> {
-  const rounds = await bench.rounds(['all', 'part'], {
-    settings: { segments: bench.isQuick ? 6 : 30 },
-    ...(receiver && { receiver }),
-  })
-  const part = partOf(receiver !== undefined)
-  /** What a pipeline costs above no-op in the same process. */
-  const above = (variant: string, name: PipelineName): number[] =>
-    rounds.map((round) => round[variant][name] - round[variant]['no-op'])
-  const samplesOf = (variant: string): Record<string, number[]> =>
-    Object.fromEntries(
-      contendersOf(variant, receiver !== undefined).map((name) => [name, column(rounds, variant, name)]),
-    )
-  const ours = above('all', 'tailrace')
-  const oursBesidePart = above('part', 'tailrace')
-  return [
-    {
-      label,
-      unit: 'µs CPU',
-      samples: samplesOf('all'),
-      figures: above('all', 'stock').map((stock, i) => stock / ours[i]),
-      figureUnit: '×',
-      goal: { ...goal, sense: 'at least' },
-      isRatioToStock: true,
-    },
-    {
+  const options = { settings: { segments: bench.isQuick ? 6 : 30 }, ...(receiver && { receiver }) }
+  const rounds = await bench.rounds(['all'], options)
+  const costs = Object.fromEntries(PIPELINES.map((name) => [name, column(rounds, 'all', name)]))
+  const above = (name: PipelineName): number[] => costs[name].map((cost, i) => cost - costs['no-op'][i])
+  /** The same in no-ops. */
+  const excess = (rounds: readonly Round[], variant: string, name: PipelineName): number[] =>
+    rounds.map((round) => round[variant][name] / round[variant]['no-op'] - 1)
+  const line: Line = {
+    label: 'above no-op',
+    unit: 'µs CPU',
+    samples: costs,
+    figures: above('stock').map((stock, i) => stock / above('tailrace')[i]),
+    figureUnit: '×',
+    goal: { ...goal, sense: 'at least' },
+    isRatioToStock: true,
+  }
+  if (bench.isQuick) return [line]
+  const partRounds = await bench.rounds(parts, options)
+  const ours = excess(rounds, 'all', 'tailrace')
+  const floor = excess(partRounds, 'floor', 'floor')
+  const shares = parts.map(
+    (part): Line => ({
       label: `of it ${part}`,
       unit: 'µs CPU',
-      samples: samplesOf('part'),
-      figures: above('part', part).map((cost, i) => (cost / oursBesidePart[i]) * 100),
+      samples: { 'no-op': column(partRounds, part, 'no-op'), [part]: column(partRounds, part, part) },
+      figures: excess(partRounds, part, part).map((cost, i) => (cost / ours[i]) * 100),
       figureUnit: '%',
       isRatioToStock: false,
-    },
-  ]
+    }),
+  )
+  return [{ ...line, atFloor: excess(rounds, 'all', 'stock').map((stock, i) => stock / floor[i]) }, ...shares]
 }

@@ -73,22 +73,19 @@ export async function takeTurns(
   return turns
 }
 
-/**
- * How many times less than the stock SDK tailrace takes: in each round the median of what neighbours come to.
- * @param others - Variants that are only shown beside.
- */
+/** How many times less than the stock SDK tailrace takes, and the floor: in each round the median of what neighbours come to. */
 export function turnsRatioLine(
   label: string,
   unit: string,
   rounds: readonly Turns[],
   goal: { required: number; aim?: number },
-  others: readonly string[] = [],
 ): Line {
   return {
     label,
     unit,
-    samples: mediansOf(rounds, ['stock', 'tailrace', ...others]),
+    samples: mediansOf(rounds, ['stock', 'tailrace', 'floor']),
     figures: rounds.map((turns) => ratioOf(turns, 'stock', 'tailrace')),
+    atFloor: rounds.map((turns) => ratioOf(turns, 'stock', 'floor')),
     figureUnit: '×',
     goal: { ...goal, sense: 'at least' },
     isRatioToStock: true,

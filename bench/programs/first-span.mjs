@@ -39,7 +39,7 @@ async function sendSpan() {
   await processor.forceFlush()
 }
 
-await (variant === 'bare request' ? sendBareRequest() : sendSpan())
+await (variant === 'floor' ? sendBareRequest() : sendSpan())
 const end = performance.now()
 const sample = { millis: end - start, afterSdkMillis: end - sdkImported, delivered: 1 }
 process.stdout.write(`${JSON.stringify(sample)}\n`, () => process.exit())

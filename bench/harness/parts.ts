@@ -1,12 +1,13 @@
-/** Parts of a pipeline by themselves: how far down its cost could come. */
-import { Agent, request } from 'node:http'
+/** What a pipeline consists of, by itself. */
+import { Agent, type RequestOptions, request } from 'node:http'
+import { urlToHttpOptions } from 'node:url'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { spansOf } from '../corpus/spans.ts'
-import { BATCH_SPANS, Encoding, ourSerializer } from './encoding.ts'
+import { BATCH_SPANS, BareEncoder, ByteCopier, ourSerializer } from './encoding.ts'
 
 /** Encodes spans and makes bodies of them that nobody gets. */
-export class OnlyEncoder {
-  readonly #encoding = new Encoding('protobuf')
+export class EncodingAlone {
+  readonly #encoder = new BareEncoder('protobuf')
   readonly #deliver: (count: number) => void
 
   constructor(deliver: (count: number) => void) {
@@ -16,28 +17,32 @@ export class OnlyEncoder {
   onStart(): void {}
 
   onEnd(span: ReadableSpan): void {
-    this.#encoding.encode(span)
-    if (this.#encoding.count === BATCH_SPANS) this.#frame()
+    this.#encoder.encode(span)
+    if (this.#encoder.count === BATCH_SPANS) this.#frame()
   }
 
   async forceFlush(): Promise<void> {
-    if (this.#encoding.count > 0) this.#frame()
+    if (this.#encoder.count > 0) this.#frame()
   }
 
   async shutdown(): Promise<void> {}
 
   #frame(): void {
-    const { count } = this.#encoding
-    if (this.#encoding.frame().length === 0) throw new Error('nothing encoded')
+    const { count } = this.#encoder
+    if (this.#encoder.frame().length === 0) throw new Error('nothing encoded')
     this.#deliver(count)
   }
 }
 
-/** Posts bodies that were made beforehand, of as many spans as have ended: by `node:http`, one at a time. */
-export class BareRequests {
-  readonly #url: string
+/**
+ * What no pipeline can do without: it looks at every attribute, copies as many bytes as the spans take encoded, and, where
+ * there is a receiver, posts them by `node:http`, one request at a time. The bytes were made beforehand.
+ */
+export class Floor {
+  readonly #options: RequestOptions | undefined
   readonly #deliver: (count: number) => void
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  readonly #copier = new ByteCopier()
   readonly #serialize = ourSerializer('protobuf')
   readonly #spans = spansOf('realistic', BATCH_SPANS)
   /** By the number of spans in them. */
@@ -45,14 +50,15 @@ export class BareRequests {
   #waiting = 0
   #sending: Promise<void> | undefined
 
-  constructor(url: string, deliver: (count: number) => void) {
-    this.#url = url
+  constructor(url: string | undefined, deliver: (count: number) => void) {
+    this.#options = url === undefined ? undefined : urlToHttpOptions(new URL(url))
     this.#deliver = deliver
   }
 
   onStart(): void {}
 
-  onEnd(): void {
+  onEnd(span: ReadableSpan): void {
+    this.#copier.look(span)
     if (++this.#waiting >= BATCH_SPANS) this.#sending ??= this.#send(BATCH_SPANS)
   }
 
@@ -70,7 +76,8 @@ export class BareRequests {
     while (this.#waiting >= least) {
       const count = Math.min(this.#waiting, BATCH_SPANS)
       this.#waiting -= count
-      await this.#post(this.#bodyOf(count))
+      const body = this.#copier.copy(this.#bodyOf(count))
+      await (this.#options && this.#post(this.#options, body))
       this.#deliver(count)
     }
     this.#sending = undefined
@@ -82,11 +89,12 @@ export class BareRequests {
     return body
   }
 
-  #post(body: Uint8Array): Promise<void> {
+  #post(options: RequestOptions, body: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       const headers = { 'content-type': 'application/x-protobuf', 'content-length': body.length }
-      request(this.#url, { method: 'POST', agent: this.#agent, headers }, (response) => {
-        response.resume().once('end', resolve)
+      request({ ...options, method: 'POST', agent: this.#agent, headers }, (response) => {
+        if (response.statusCode !== 200) reject(new Error(`the receiver answered ${response.statusCode}`))
+        response.resume().once('end', resolve).once('error', reject)
       })
         .once('error', reject)
         .end(body)
