@@ -1,7 +1,7 @@
 /**
  * For how long at a stretch does a flush of 2,048 queued spans keep the event loop from everything else? The spans end in
  * one turn of the loop, just before the flush, and go in batches of 512, as both processors have it by default. The stock
- * one has exported the first batch by then, from within `span.end()`, which is not counted against it.
+ * one has exported the first batch by then, from within `span.end()`, which is not counted against it, and so has the floor.
  */
 import { createProvider, recipesOf, Stream } from './corpus/spans.ts'
 import { Pipeline, type PipelineName } from './harness/pipelines.ts'

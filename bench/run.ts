@@ -51,6 +51,8 @@ const ownMajor = Number.parseInt(process.versions.node, 10)
 const rounds = Number(values.rounds ?? (values.quick ? 3 : 7))
 if (!Number.isInteger(rounds) || rounds < 1)
   throw new RangeError(`--rounds must be a number, not ${values.rounds}`)
+if (values.chart && (values.quick || positionals.length > 0))
+  throw new RangeError('--chart draws all questions: it takes neither names nor --quick')
 const questions = chosenQuestions()
 const fixture = prepareFixture(Number(values.node ?? (ownMajor < 22 ? 20 : 24)))
 const programs = await buildPrograms(
@@ -59,6 +61,8 @@ const programs = await buildPrograms(
 )
 const bench = createBench(fixture, programs, { rounds, isQuick: values.quick })
 
+// Before an hour of measuring, in which the repository may change.
+const where = circumstances(fixture, rounds)
 const answers: Answer[] = []
 const failures: string[] = []
 /** All of them take an hour: whoever has waited for long enough gets those that are answered. */
@@ -88,7 +92,6 @@ for (const question of questions) {
   }
 }
 
-const where = circumstances(fixture, rounds)
 if (values.json) {
   console.log(
     JSON.stringify({ node: fixture.nodeVersion, versions: fixture.versions, where, answers }, null, 2),

@@ -64,7 +64,9 @@ export class Floor {
 
   async forceFlush(): Promise<void> {
     await this.#sending
-    await this.#send(1)
+    if (this.#waiting === 0) return
+    this.#sending = this.#send(1)
+    await this.#sending
   }
 
   async shutdown(): Promise<void> {

@@ -10,10 +10,13 @@ export interface Answer {
   readonly lines: readonly Line[]
 }
 
-/** What of the repository is measured; nothing outside of one. */
+/** The commit that is measured; nothing outside of a repository. What the bench itself writes does not count as a change. */
 function revision(): string {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   try {
-    return ` (${execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()})`
+    const changes = git('status', '--porcelain', '--', 'src', 'bench', ':!bench/chart.svg', 'package.json')
+    return ` (${git('rev-parse', '--short', 'HEAD')}${changes ? ', changed' : ''})`
   } catch {
     return ''
   }
@@ -85,7 +88,7 @@ export function table(answers: readonly Answer[]): string {
         bound(line, line.goal?.required),
         bound(line, line.goal?.aim),
         verdict(line),
-        line.atFloor ? `${rounded(median(line.atFloor))}${unitOf(line)}` : '',
+        line.atFloor ? `${spread(line.atFloor)}${unitOf(line)}` : '',
       ])
     }
   }

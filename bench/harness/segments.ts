@@ -55,13 +55,13 @@ export async function measureSegments(variant: string, { url, segments, seed }: 
 }
 
 /**
- * The lines of a question that is answered by segments: what is above no-op, and what a part of ours is of it. Parts are
+ * The lines of a question that is answered by segments: what is above no-op, and what a part of ours is of it. The part is
  * measured in other processes, afterwards: they are compared by what they cost in no-ops.
  */
 export async function segmentsLines(
   bench: Bench,
   goal: { required: number; aim: number },
-  parts: readonly PipelineName[],
+  part: 'encoding alone' | 'floor',
   receiver?: RoundOptions['receiver'],
 ): Promise<Line[]> {
   const options = { settings: { segments: bench.isQuick ? 6 : 30 }, ...(receiver && { receiver }) }
@@ -81,18 +81,17 @@ export async function segmentsLines(
     isRatioToStock: true,
   }
   if (bench.isQuick) return [line]
-  const partRounds = await bench.rounds(parts, options)
+  const partRounds = await bench.rounds([part], options)
   const ours = excess(rounds, 'all', 'tailrace')
-  const floor = excess(partRounds, 'floor', 'floor')
-  const shares = parts.map(
-    (part): Line => ({
-      label: `of it ${part}`,
-      unit: 'µs CPU',
-      samples: { 'no-op': column(partRounds, part, 'no-op'), [part]: column(partRounds, part, part) },
-      figures: excess(partRounds, part, part).map((cost, i) => (cost / ours[i]) * 100),
-      figureUnit: '%',
-      isRatioToStock: false,
-    }),
-  )
-  return [{ ...line, atFloor: excess(rounds, 'all', 'stock').map((stock, i) => stock / floor[i]) }, ...shares]
+  const parts = excess(partRounds, part, part)
+  const share: Line = {
+    label: `of it ${part}`,
+    unit: 'µs CPU',
+    samples: { 'no-op': column(partRounds, part, 'no-op'), [part]: column(partRounds, part, part) },
+    figures: parts.map((cost, i) => (cost / ours[i]) * 100),
+    figureUnit: '%',
+    isRatioToStock: false,
+  }
+  const atPart = excess(rounds, 'all', 'stock').map((stock, i) => stock / parts[i])
+  return [{ ...line, ...(part === 'floor' && { atFloor: atPart }) }, share]
 }
