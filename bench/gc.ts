@@ -35,14 +35,12 @@ export const question: Question = {
   title: 'garbage collection while 150,000 spans go out over HTTP',
   measure,
   async ask(bench) {
-    const options = { settings: { spans: bench.isQuick ? 50_000 : 150_000 }, receiver: 'count' } as const
-    const rounds = await bench.rounds(PIPELINES, options)
-    const floors = await bench.rounds(['floor'], options)
+    const settings = { spans: bench.isQuick ? 50_000 : 150_000 }
+    const rounds = await bench.rounds(PIPELINES, { settings, receiver: 'count' })
     const samples = Object.fromEntries(
       PIPELINES.map((name) => [name, column(rounds, name, 'gcMillis')]),
     ) as Record<PipelineName, number[]>
     const noop = samples['no-op']
-    const floor = column(floors, 'floor', 'gcMillis')
     const aboveNoop: Line = {
       label: 'less above no-op',
       unit: 'ms',
@@ -55,10 +53,9 @@ export const question: Question = {
     const ofNoop: Line = {
       label: 'total against no-op',
       unit: 'ms',
-      samples: { ...samples, floor },
+      samples,
       figures: noop.map((base, i) => samples.tailrace[i] / base),
       figureUnit: '×',
-      atFloor: noop.map((base, i) => floor[i] / base),
       ...(bench.nodeMajor >= 24 && { goal: { required: 1.2, aim: 1, sense: 'at most' } as const }),
       isRatioToStock: false,
     }
