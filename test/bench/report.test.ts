@@ -51,6 +51,15 @@ describe('the table of the benchmarks', () => {
     expect(verdict(line([12.1], { goal: { required: 12, aim: 10, sense: 'at most' } }))).toBe('below')
   })
 
+  it('says what a figure would be at the floor, where there is one', () => {
+    const [head, , floored, unfloored] = table(
+      answer(line([5], { atFloor: [90, 100, 110] }), line([5])),
+    ).split('\n')
+    expect(head).toMatch(/at the floor +\|$/)
+    expect(floored).toMatch(/\| 100 \(90.0–110\)× \|$/)
+    expect(unfloored).toMatch(/\|\s+\|$/)
+  })
+
   it('has a row for each line, with medians, spread and goals', () => {
     const [head, , row] = table(answer(line([5, 6, 7]))).split('\n')
     expect(head).toMatch(/question .* medians .* required .* aim/)
